@@ -1,0 +1,3 @@
+//! The chrono-api binary.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The chrono-worker binary.
+
+fn main() {}
