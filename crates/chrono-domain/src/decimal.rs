@@ -1,0 +1,224 @@
+//! Prices and volumes: exact decimals that print back as they were sent.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rust_decimal::Decimal;
+
+/// Most digits before the decimal point.
+const INTEGER_DIGITS_MAX: usize = 18;
+/// Most digits after the decimal point.
+const FRACTION_DIGITS_MAX: usize = 18;
+/// Most digits from the first that is not zero to the last; 96 bits hold any such integer.
+const SIGNIFICANT_DIGITS_MAX: u32 = 28;
+
+/// Says why a text is not a price or a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecimalError {
+    /// Not plain digits with at most one point; signs, exponents, separators and leading zeros are refused.
+    #[error("not a plain decimal")]
+    Grammar,
+    /// More than 18 digits before or after the point.
+    #[error("more than 18 digits before or after the point")]
+    TooLong,
+    /// More than 28 significant digits.
+    #[error("more than 28 significant digits")]
+    TooPrecise,
+    /// A price of zero.
+    #[error("a price must be above zero")]
+    ZeroPrice,
+}
+
+impl DecimalError {
+    /// Says what would have been accepted, in words fit for an error body.
+    pub const fn expected(self) -> &'static str {
+        match self {
+            Self::Grammar => "a decimal string such as \"67234.56\", without sign or exponent",
+            Self::TooLong => "at most 18 digits before and 18 after the point",
+            Self::TooPrecise => "at most 28 significant digits",
+            Self::ZeroPrice => "a price above zero",
+        }
+    }
+}
+
+/// A price in quote currency per unit of base: exact, above zero, scale kept.
+///
+/// Equality and order are numeric (`1.0 == 1.00`); the text differs and is kept.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Price(Decimal);
+
+/// A traded size in base currency since the source's previous tick: exact, zero or above, scale kept.
+///
+/// Equality and order are numeric (`1.0 == 1.00`); the text differs and is kept.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Volume(Decimal);
+
+impl Price {
+    /// Parses `^(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$` with at most 28 significant digits, above zero.
+    ///
+    /// # Errors
+    /// A [`DecimalError`] that names the broken rule.
+    pub fn try_new(text: &str) -> Result<Self, DecimalError> {
+        let value = parse(text)?;
+        if value.is_zero() {
+            return Err(DecimalError::ZeroPrice);
+        }
+        Ok(Self(value))
+    }
+
+    /// Gives the value as a decimal, scale kept.
+    pub const fn decimal(self) -> Decimal {
+        self.0
+    }
+
+    /// Picks the higher of two; of equal ones that with more decimals, so that merging is bit for bit.
+    #[must_use]
+    pub fn higher(self, other: Self) -> Self {
+        if (other.0, other.0.scale()) > (self.0, self.0.scale()) { other } else { self }
+    }
+
+    /// Picks the lower of two; of equal ones that with more decimals, so that merging is bit for bit.
+    #[must_use]
+    pub fn lower(self, other: Self) -> Self {
+        let wins = other.0 < self.0 || (other.0 == self.0 && other.0.scale() > self.0.scale());
+        if wins { other } else { self }
+    }
+}
+
+impl Volume {
+    /// Parses `^(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$` with at most 28 significant digits.
+    ///
+    /// # Errors
+    /// A [`DecimalError`] that names the broken rule.
+    pub fn try_new(text: &str) -> Result<Self, DecimalError> {
+        parse(text).map(Self)
+    }
+
+    /// Gives the value as a decimal, scale kept.
+    pub const fn decimal(self) -> Decimal {
+        self.0
+    }
+}
+
+macro_rules! decimal_text {
+    ($($name:ident),+) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = DecimalError;
+
+            fn from_str(text: &str) -> Result<Self, DecimalError> {
+                Self::try_new(text)
+            }
+        }
+    )+};
+}
+
+decimal_text!(Price, Volume);
+
+/// Reads plain digits; `Decimal::from_str` would round, and takes exponents, signs and underscores.
+fn parse(text: &str) -> Result<Decimal, DecimalError> {
+    let (integer, fraction) = match text.split_once('.') {
+        Some((_, "")) => return Err(DecimalError::Grammar),
+        Some(parts) => parts,
+        None => (text, ""),
+    };
+    let leading_zero = integer.len() > 1 && integer.starts_with('0');
+    if integer.is_empty() || leading_zero || !all_digits(integer) || !all_digits(fraction) {
+        return Err(DecimalError::Grammar);
+    }
+    if integer.len() > INTEGER_DIGITS_MAX || fraction.len() > FRACTION_DIGITS_MAX {
+        return Err(DecimalError::TooLong);
+    }
+    let mantissa = integer
+        .bytes()
+        .chain(fraction.bytes())
+        .fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
+    if mantissa >= 10_i128.pow(SIGNIFICANT_DIGITS_MAX) {
+        return Err(DecimalError::TooPrecise);
+    }
+    let scale = u32::try_from(fraction.len()).unwrap_or(u32::MAX);
+    Decimal::try_from_i128_with_scale(mantissa, scale).map_err(|_fault| DecimalError::TooPrecise)
+}
+
+fn all_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn keeps_the_scale_that_was_sent() {
+        for text in
+            ["67230.00", "1", "0.10", "0.000000000000000001", "999999999999999999.0000000000"]
+        {
+            assert_eq!(Price::try_new(text).unwrap().to_string(), text);
+        }
+        for text in ["0", "0.00", "0.000000000000000000"] {
+            assert_eq!(Volume::try_new(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn refuses_every_other_way_to_write_a_number() {
+        let bad = [
+            "", " 1", "1 ", "+1", "-1", "-0", ".5", "5.", "1e5", "1E400", "1_0", "0x1", "1,0",
+            "NaN", "Inf", "01", "00", "1.2.3", "１", "٣", "1\0", "null",
+        ];
+        for text in bad {
+            assert_eq!(Price::try_new(text), Err(DecimalError::Grammar), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn bounds_the_digits() {
+        let long = "1".repeat(10_000_000);
+        assert_eq!(Price::try_new(&long), Err(DecimalError::TooLong));
+        assert_eq!(Price::try_new("1000000000000000000"), Err(DecimalError::TooLong));
+        assert_eq!(Price::try_new("0.1234567890123456789"), Err(DecimalError::TooLong));
+        assert_eq!(Price::try_new("100000000000.00000000000000001"), Err(DecimalError::TooPrecise));
+        assert!(Price::try_new("100000000000.0000000000000001").is_ok());
+        assert_eq!(Price::try_new("0.00"), Err(DecimalError::ZeroPrice));
+    }
+
+    #[test]
+    fn prefers_more_decimals_among_equals() {
+        let (short, long) = (Price::try_new("1.5").unwrap(), Price::try_new("1.50").unwrap());
+        for picked in [short.higher(long), long.higher(short), short.lower(long), long.lower(short)]
+        {
+            assert_eq!(picked.to_string(), "1.50");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn prints_back_what_it_accepts(text in "(0|[1-9][0-9]{0,17})(\\.[0-9]{1,18})?") {
+            match Volume::try_new(&text) {
+                Ok(volume) => prop_assert_eq!(volume.to_string(), text),
+                Err(fault) => prop_assert_eq!(fault, DecimalError::TooPrecise),
+            }
+        }
+
+        #[test]
+        fn never_panics(text in "\\PC{0,60}") {
+            if let Ok(price) = Price::try_new(&text) {
+                prop_assert_eq!(price.to_string(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Exact sums of volumes and of price × volume.
+//!
+//! `rust_decimal` rounds silently once a sum or product needs more than 96 bits, so sums are 256-bit integers at a
+//! fixed scale of 36: the product of two 18-place values is exact. A tick's price × volume is at most 10^30
+//! ([`crate::Tick::try_new`]), so a sum overflows only after more than 5 × 10^10 such ticks.
+
+use std::fmt;
+
+use ethnum::I256;
+use rust_decimal::Decimal;
+
+use crate::{Price, Volume};
+
+/// Decimal places of the integer inside an [`ExactSum`].
+const SCALE: u32 = 36;
+
+/// Says why a text is not a stored sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a plain decimal with at most 36 places")]
+pub struct SumError;
+
+/// A sum that never rounds; it prints with the largest scale of what went in, as `numeric` does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ExactSum {
+    units: I256,
+    scale: u8,
+}
+
+impl ExactSum {
+    /// Makes a sum of one volume.
+    pub fn of_volume(volume: Volume) -> Self {
+        Self::from_units(units_of(volume.decimal(), SCALE), volume.decimal().scale())
+    }
+
+    /// Makes a sum of one price × volume, in quote currency.
+    pub fn of_notional(price: Price, volume: Volume) -> Self {
+        let (price, volume) = (price.decimal(), volume.decimal());
+        let scale = price.scale() + volume.scale();
+        let product = I256::from(price.mantissa()) * I256::from(volume.mantissa());
+        Self::from_units(product * power_of_ten(SCALE.saturating_sub(scale)), scale)
+    }
+
+    /// Reads what [`fmt::Display`] wrote.
+    ///
+    /// # Errors
+    /// [`SumError`] for anything but digits with at most 36 places.
+    pub fn parse(text: &str) -> Result<Self, SumError> {
+        let (integer, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let digits = || integer.bytes().chain(fraction.bytes());
+        let plain = !integer.is_empty() && digits().all(|byte| byte.is_ascii_digit());
+        if !plain || fraction.len() > SCALE as usize || integer.len() > SCALE as usize {
+            return Err(SumError);
+        }
+        let mantissa = digits().fold(I256::ZERO, |sum, digit| sum * 10 + I256::from(digit - b'0'));
+        let scale = u32::try_from(fraction.len()).map_err(|_fault| SumError)?;
+        Ok(Self::from_units(mantissa * power_of_ten(SCALE.saturating_sub(scale)), scale))
+    }
+
+    /// Adds another sum, exactly.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { units: self.units + other.units, scale: self.scale.max(other.scale) }
+    }
+
+    /// Tells whether the sum is zero.
+    pub fn is_zero(self) -> bool {
+        self.units == I256::ZERO
+    }
+
+    /// Gives the sum as an integer of 10^-36.
+    pub(crate) const fn units(self) -> I256 {
+        self.units
+    }
+
+    fn from_units(units: I256, scale: u32) -> Self {
+        Self { units, scale: u8::try_from(scale).unwrap_or(u8::MAX) }
+    }
+}
+
+impl fmt::Display for ExactSum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scale = usize::from(self.scale);
+        let shown = self.units / power_of_ten(SCALE.saturating_sub(u32::from(self.scale)));
+        let digits = format!("{shown:0>width$}", width = scale + 1);
+        let (integer, fraction) = digits.split_at(digits.len() - scale);
+        f.write_str(integer)?;
+        if scale > 0 { write!(f, ".{fraction}") } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for ExactSum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ExactSum({self})")
+    }
+}
+
+/// Gives a decimal as an integer of 10^-`scale`; `scale` is never below the decimal's own.
+pub(crate) fn units_of(value: Decimal, scale: u32) -> I256 {
+    I256::from(value.mantissa()) * power_of_ten(scale.saturating_sub(value.scale()))
+}
+
+/// Gives 10^`exponent`, for exponents up to 76.
+pub(crate) fn power_of_ten(exponent: u32) -> I256 {
+    I256::new(10).pow(exponent)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn keeps_an_addend_that_a_96_bit_decimal_loses() {
+        let big = ExactSum::of_volume(Volume::try_new("99999999999999999.99").unwrap());
+        let small = ExactSum::of_volume(Volume::try_new("0.000000000000000001").unwrap());
+        assert_eq!(big.plus(small).to_string(), "99999999999999999.990000000000000001");
+    }
+
+    #[test]
+    fn keeps_every_place_of_a_product() {
+        let price = Price::try_new("0.000000000000000003").unwrap();
+        let volume = Volume::try_new("0.000000000000000007").unwrap();
+        let notional = ExactSum::of_notional(price, volume);
+        assert_eq!(notional.to_string(), format!("0.{}21", "0".repeat(34)));
+    }
+
+    #[test]
+    fn shows_the_largest_scale_seen() {
+        let sum = |text| ExactSum::of_volume(Volume::try_new(text).unwrap());
+        assert_eq!(sum("1.50").plus(sum("2")).to_string(), "3.50");
+        assert_eq!(sum("0.00").to_string(), "0.00");
+        assert_eq!(sum("7").to_string(), "7");
+    }
+
+    proptest! {
+        #[test]
+        fn adds_in_any_order_and_reads_back(texts in prop::collection::vec("[1-9][0-9]{0,12}(\\.[0-9]{1,12})?", 1..20)) {
+            let sums: Vec<_> = texts.iter().map(|text| ExactSum::of_volume(Volume::try_new(text).unwrap())).collect();
+            let forward = sums.iter().copied().reduce(ExactSum::plus).unwrap();
+            let backward = sums.iter().rev().copied().reduce(ExactSum::plus).unwrap();
+            prop_assert_eq!(forward, backward);
+            prop_assert_eq!(ExactSum::parse(&forward.to_string()), Ok(forward));
+        }
+    }
+}
