@@ -9,8 +9,7 @@ use chrono_storage::{Appended, NewBatch, Store, StoreError};
 use metrics::{gauge, histogram};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::queue::{Ingest, IngestSettings, Job, JobFault};
-use crate::tally::Tally;
+use crate::queue::{Ingest, IngestSettings, Job, JobFault, Trouble};
 
 /// A group stops taking batches in once it holds this many ticks, so that no commit takes long.
 const GROUP_TICKS: usize = 10_000;
@@ -27,6 +26,7 @@ pub struct Writer {
     book: Arc<LatestBook>,
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
+    trouble: Arc<Trouble>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -49,9 +49,9 @@ impl Writer {
     ) -> Result<(Ingest, Self), StoreError> {
         let names = store.names().await?;
         book.apply(&store.newest().await?, clock.now().minus(LATE_AFTER));
-        let (ingest, jobs) =
-            Ingest::new(settings, names, Arc::clone(&clock), Arc::new(Tally::default()));
-        Ok((ingest, Self { jobs: Mutex::new(jobs), store, book, bus, clock }))
+        let trouble = Arc::new(Trouble::default());
+        let (ingest, jobs) = Ingest::new(settings, names, Arc::clone(&clock), Arc::clone(&trouble));
+        Ok((ingest, Self { jobs: Mutex::new(jobs), store, book, bus, clock, trouble }))
     }
 
     /// Works until the future is dropped, or every [`Ingest`] is.
@@ -81,6 +81,7 @@ impl Writer {
         let outcomes = self.store.append(batches).await;
         histogram!("ingest_commit_seconds").record(self.clock.uptime().saturating_sub(started));
         histogram!("ingest_commit_ticks").record(u32::try_from(ticks).unwrap_or(u32::MAX));
+        self.trouble.note(outcomes.is_err(), self.clock.uptime());
         match outcomes {
             Ok(outcomes) => self.publish_and_answer(group, outcomes).await,
             Err(error) => {
