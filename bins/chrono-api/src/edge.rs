@@ -95,7 +95,7 @@ impl<A: Send + Sync + 'static> Edge<A> {
             Found::WrongMethod(allow) => return Err(ApiError::wrong_method(allow)),
             Found::Nothing => return Err(ApiError::new(ErrorCode::NotFound, "No such path")),
         };
-        *passage = self.gate.admit(route, call.request(), call.peer())?;
+        self.gate.admit(route, call.request(), call.peer(), passage)?;
         call.enter(passage.principal.clone());
         if passage.decision.is_some_and(|decision| !decision.allowed) {
             return Err(ApiError::rate_limited(passage.decision));

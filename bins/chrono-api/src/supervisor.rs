@@ -147,7 +147,8 @@ impl Supervisor {
     where
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let halt = self.shared.halt.clone();
+        // A child of its own: connections must not meet at one lock whenever they are polled.
+        let halt = self.shared.halt.child_token();
         let guarded = async move {
             tokio::select! {
                 biased;

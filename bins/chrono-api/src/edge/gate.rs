@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use chrono_auth::{Bucket, Decision, Keyring, Limit, Limits, Principal, RateLimiter, customer_of};
-use chrono_domain::Clock;
+use chrono_domain::{Clock, WorkerId};
 use hyper::Request;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
@@ -88,11 +88,7 @@ impl Gate {
     ///
     /// # Errors
     /// `RATE_LIMIT_EXCEEDED`.
-    pub fn count_worker(
-        &self,
-        principal: &Principal,
-        worker: chrono_domain::WorkerId,
-    ) -> Result<(), ApiError> {
+    pub fn count_worker(&self, principal: &Principal, worker: WorkerId) -> Result<(), ApiError> {
         let Some(limit) = self.limits.find(principal) else { return Ok(()) };
         let decision = self.limiter.check(Bucket::Worker(principal.key_id, worker), limit);
         if decision.allowed { Ok(()) } else { Err(ApiError::rate_limited(Some(decision))) }
@@ -107,15 +103,16 @@ impl Gate {
         Arc::clone(&self.clock)
     }
 
-    /// Lets a request pass to its route, or says why not.
+    /// Lets a request pass to its route, or says why not; `passage` says who it was as far as that is known.
     pub(super) fn admit<A, B>(
         &self,
         route: &Route<A>,
         request: &Request<B>,
         peer: SocketAddr,
-    ) -> Result<Passage, ApiError> {
+        passage: &mut Passage,
+    ) -> Result<(), ApiError> {
         if route.access == Access::Open {
-            return Ok(Passage::default());
+            return Ok(());
         }
         let query = match route.key_place {
             KeyPlace::Header => None,
@@ -125,14 +122,15 @@ impl Gate {
             Presented::One(key) => key,
             Presented::Several => return Err(self.refuse(peer.ip(), "Different API keys")),
             Presented::None if route.key_place == KeyPlace::HeaderQueryOrLater => {
-                return Ok(Passage::default());
+                return Ok(());
             }
             Presented::None => return Err(self.refuse(peer.ip(), "Missing API key")),
         };
         let principal = self.authenticate(&key, peer.ip())?;
-        self.authorize(&principal, route.access)?;
-        let decision = self.count(&principal);
-        Ok(Passage { principal: Some(principal), decision })
+        let principal = &*passage.principal.insert(principal);
+        self.authorize(principal, route.access)?;
+        passage.decision = self.count(principal);
+        Ok(())
     }
 
     /// Counts a failure of an address, and says so until there were too many.
@@ -177,6 +175,8 @@ fn after_bearer(value: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use chrono_auth::{ConfiguredKey, Role, Tier};
+    use chrono_domain::{ManualClock, Timestamp};
     use hyper::header::HeaderValue;
 
     use super::*;
@@ -198,6 +198,22 @@ mod tests {
         assert_eq!(presented(&none, Some("a=1&key=a%62c")), one("abc"));
         assert_eq!(presented(&none, Some("monkey=abc")), Presented::None);
         assert_eq!(presented(&headers(&[(AUTHORIZATION, "Basic abc")]), None), Presented::None);
+    }
+
+    #[test]
+    fn a_worker_is_counted_apart_from_others_behind_its_key() {
+        let text = "chrono_internal_test_key_001";
+        let key = ConfiguredKey::try_new(Role::Internal, Tier::Free, &text.into()).unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::MIN));
+        let limits = Limits::default();
+        let gate = Gate::new(Arc::new(Keyring::new([key])), limits, limits.internal, clock);
+        let principal = gate.authenticate(text, [127, 0, 0, 1].into()).unwrap();
+        let count = |worker| gate.count_worker(&principal, WorkerId::try_new(worker).unwrap());
+        for _ in 0..5_000 {
+            count("a").unwrap();
+        }
+        assert_eq!(count("a").unwrap_err().code(), ErrorCode::RateLimitExceeded);
+        count("b").unwrap();
     }
 
     #[test]

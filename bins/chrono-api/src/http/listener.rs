@@ -66,7 +66,8 @@ impl<A: Answer> Server<A> {
         match self.admission.try_admit(peer.ip()) {
             Ok(permit) => {
                 let (answer, settings) = (Arc::clone(&self.answer), self.settings);
-                let draining = self.draining.clone();
+                // A child of its own: connections must not meet at one lock whenever they are polled.
+                let draining = self.draining.child_token();
                 let conversation = Conversation { stream, peer, permit, settings, draining };
                 self.supervisor.connection(conversation.hold(answer));
             }
