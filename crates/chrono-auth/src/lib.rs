@@ -29,6 +29,6 @@ mod service;
 pub use error::{AuthError, KeyError, KeyTextError};
 pub use key::KeyId;
 pub use keyring::{ConfiguredKey, Keyring, Principal};
-pub use limit::{Bucket, Decision, Limit, Limits, RateLimiter, window};
+pub use limit::{Bucket, Decision, Limit, Limits, RateLimiter, customer_of, window};
 pub use role::{Role, Tier};
 pub use service::{CreatedKey, KeyOrder, KeyRecord, KeyService};

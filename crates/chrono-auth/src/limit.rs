@@ -73,17 +73,15 @@ pub enum Bucket {
     Key(KeyId),
     /// The requests of a worker under a key, so that neither rotating ids nor sharing a key evades a limit.
     Worker(KeyId, WorkerId),
-    /// The failures of an address; see [`Bucket::address`].
+    /// The failures of a customer, as [`customer_of`] gives it.
     Address(IpAddr),
 }
 
-impl Bucket {
-    /// Counts an IPv4 address by itself, an IPv6 address with its /64, which one customer holds as a whole.
-    pub fn address(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            IpAddr::V4(v4) => IpAddr::V4(v4),
-            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
-        })
+/// Gives what stands for an address where peers are counted: itself, or its /64, which one customer holds as a whole.
+pub fn customer_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
     }
 }
 

@@ -19,7 +19,7 @@ fn limiter(buckets_max: usize) -> (Arc<ManualClock>, RateLimiter) {
 }
 
 fn bucket(number: u32) -> Bucket {
-    Bucket::address(IpAddr::V4(Ipv4Addr::from_bits(number)))
+    Bucket::Address(IpAddr::V4(Ipv4Addr::from_bits(number)))
 }
 
 /// The rule, written out over every request that ever passed.
@@ -85,8 +85,8 @@ fn a_flood_of_buckets_stays_bounded_and_passes_no_more() {
 }
 
 #[test]
-fn an_ipv6_customer_is_one_bucket() {
-    let address = |text: &str| Bucket::address(text.parse().unwrap());
+fn an_ipv6_customer_is_one() {
+    let address = |text: &str| customer_of(text.parse().unwrap());
     assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2:ffff::9"));
     assert_ne!(address("2001:db8:1:2::1"), address("2001:db8:1:3::1"));
     assert_eq!(address("::ffff:10.0.0.1"), address("10.0.0.1"));
