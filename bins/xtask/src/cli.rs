@@ -1,5 +1,6 @@
 //! The command line: one variant per chore.
 
+use std::env;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -22,7 +23,7 @@ pub enum Chore {
     ///
     /// With arguments, runs `cargo test --workspace` with them and nothing else.
     Test {
-        /// Handed to `cargo test`.
+        /// Handed to `cargo test` as they are: `cargo xtask test candle -- --nocapture`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -67,13 +68,39 @@ impl Cli {
 impl Chore {
     fn run(self, workspace: &Workspace) -> anyhow::Result<()> {
         match self {
-            Self::Test { args } => suite::run(workspace, &args)?.conclude(),
+            Self::Test { .. } => suite::run(workspace, &handed_on(env::args()))?.conclude(),
             Self::Setup => setup::run(workspace).map(|_| ()),
             Self::Tidy { report } => tidy::run(workspace, report),
             Self::Ci => ci::run(workspace),
             Self::Smoke => smoke::run(workspace),
             Self::Bench { names } => bench::run(workspace, &names),
             Self::Durability { rounds } => durability::run(workspace, rounds),
+        }
+    }
+}
+
+/// What follows `test`. Clap drops a `--` in front, which means something to `cargo test`.
+fn handed_on(args: impl Iterator<Item = String>) -> Vec<String> {
+    args.skip_while(|arg| arg != "test").skip(1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn test_hands_its_arguments_on_as_they_are() {
+        for args in [&["--", "--nocapture"][..], &["candle", "--", "-q"], &["-p", "xtask"], &[]] {
+            let line = ["xtask", "test"].iter().chain(args).map(ToString::to_string);
+            assert!(Cli::try_parse_from(line.clone()).is_ok(), "{args:?}");
+            assert_eq!(handed_on(line), args);
         }
     }
 }

@@ -49,8 +49,7 @@ impl Demo {
 
     /// The address and the key, as soon as both are printed.
     pub(super) fn door(&mut self) -> anyhow::Result<Look<Door>> {
-        let printed = fs::read_to_string(self.home.join("stdout"))?;
-        match find_door(&printed) {
+        match find_door(&self.printed("stdout")) {
             Some(door) => Ok(Look::Seen(door)),
             None => self.alive_until(false).map(|_| Look::NotYet),
         }
@@ -75,10 +74,16 @@ impl Demo {
         Ok(self.child.try_wait()?.into())
     }
 
+    /// What is in the file so far; the last character may be there in part.
+    fn printed(&self, name: &str) -> String {
+        let bytes = fs::read(self.home.join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// The last lines of what it printed.
     pub(super) fn said(&self) -> String {
         let tail = |name: &str| {
-            let text = fs::read_to_string(self.home.join(name)).unwrap_or_default();
+            let text = self.printed(name);
             let skipped = text.lines().count().saturating_sub(40);
             let lines: Vec<_> = text.lines().skip(skipped).collect();
             format!("-- the demo's {name}:\n{}", lines.join("\n"))

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::http;
@@ -32,7 +32,8 @@ pub(super) fn watch(port: u16, path: &str, deadline: Instant) -> anyhow::Result<
     }
     let mut seen = Seen::default();
     while !seen.is_enough() {
-        let Some(piece) = response.piece()? else { bail!("the stream ended after {seen:?}") };
+        let piece = response.piece().with_context(|| format!("the stream broke after {seen:?}"))?;
+        let Some(piece) = piece else { bail!("the stream ended after {seen:?}") };
         seen.read(&piece);
         if Instant::now() >= deadline {
             bail!("too little came in time: {seen:?}");
@@ -70,6 +71,11 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
 
     fn event(price: &str) -> String {
@@ -84,6 +90,36 @@ mod tests {
             seen.read(piece);
         }
         assert_eq!((seen.updates, seen.prices.len()), (2, 2));
+    }
+
+    /// Watches a server that gives one answer and hangs up.
+    fn watch_answer(answer: &str) -> anyhow::Result<Seen> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut socket, _) = listener.accept().unwrap();
+                let mut request = [0; 256];
+                assert!(socket.read(&mut request).unwrap() > 0);
+                socket.write_all(answer.as_bytes()).unwrap();
+            });
+            watch(port, "/stream", Instant::now() + Duration::from_mins(1))
+        })
+    }
+
+    #[test]
+    fn watches_a_socket_until_prices_have_moved() {
+        let body = event("1").repeat(19) + &event("2");
+        let answer = format!("HTTP/1.1 200 OK\r\n\r\n{body}");
+        assert_eq!(watch_answer(&answer).unwrap().updates, 20);
+    }
+
+    #[test]
+    fn a_refused_or_a_cut_stream_is_a_fault() {
+        let fault = watch_answer("HTTP/1.1 401 Unauthorized\r\n\r\n").unwrap_err();
+        assert_eq!(fault.to_string(), "the stream answers 401");
+        let fault = watch_answer(&format!("HTTP/1.1 200 OK\r\n\r\n{}", event("1"))).unwrap_err();
+        assert!(fault.to_string().starts_with("the stream ended after"), "{fault}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Docs, names and sizes of files.
+//! Docs, names and sizes of files, and that every crate takes the workspace's lints.
 
 use std::path::Path;
 
@@ -17,11 +17,19 @@ const EMPTY_NAMES: &[&str] = &["util", "helper", "common", "manager"];
 
 /// Checks one file.
 pub fn check(file: &File) -> Vec<Finding> {
-    let Some(rust) = &file.rust else { return Vec::new() };
+    let Some(rust) = &file.rust else { return lints(file).into_iter().collect() };
     let mut findings = names(file);
     findings.extend(module_doc(file));
     findings.extend(sizes(file, rust));
     findings
+}
+
+/// Without this table a crate escapes every lint without a word.
+fn lints(file: &File) -> Option<Finding> {
+    let is_crate = file.name() == "Cargo.toml" && file.text.contains("[package]");
+    let takes = file.text.contains("[lints]\nworkspace = true\n");
+    let message = "a crate takes the workspace's lints: `[lints] workspace = true`";
+    (is_crate && !takes).then(|| Finding::new(&file.path, 1, "lints", message))
 }
 
 fn names(file: &File) -> Vec<Finding> {
@@ -92,6 +100,15 @@ mod tests {
         assert_eq!(rules("crates/a/src/a.rs", "\nuse b;\n//! Late.\n"), [("module-doc", 2)]);
         assert_eq!(rules("crates/a/tests/it/a.rs", "// no\n"), [("module-doc", 1)]);
         assert_eq!(rules("crates/a/src/a.rs", ""), [("module-doc", 1)]);
+    }
+
+    #[test]
+    fn sees_a_crate_without_the_lints() {
+        let manifest = "[package]\nname = \"a\"\n";
+        assert_eq!(rules("crates/a/Cargo.toml", manifest), [("lints", 1)]);
+        let manifest = format!("{manifest}\n[lints]\nworkspace = true\n");
+        assert!(rules("crates/a/Cargo.toml", &manifest).is_empty());
+        assert!(rules("Cargo.toml", "[workspace]\n").is_empty());
     }
 
     #[test]
