@@ -45,6 +45,29 @@ async fn a_task_that_panics_is_started_again_and_named_until_it_has_settled() {
     assert_eq!(attempts.load(Ordering::SeqCst), 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn restarts_come_ever_later_until_a_task_has_settled() {
+    let (clock, supervisor) = supervisor();
+    let attempts = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&attempts);
+    supervisor.task("broken", Policy::Forever, move || {
+        // The seventh attempt runs for a while by the clock.
+        if counted.fetch_add(1, Ordering::SeqCst) == 6 {
+            clock.advance(SETTLED);
+        }
+        async { panic!("always") }
+    });
+    // After 50 ms, 100, 200, 400, 800 and 1,600: 3,150 in all.
+    sleep(Duration::from_millis(3_149)).await;
+    assert_eq!(attempts.load(Ordering::SeqCst), 6);
+    // The seventh at 3,150, then after 50 ms and 100 again.
+    sleep(Duration::from_millis(52)).await;
+    assert_eq!(attempts.load(Ordering::SeqCst), 8);
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(attempts.load(Ordering::SeqCst), 9);
+    assert!(supervisor.shutdown(SOON).await.is_empty());
+}
+
 #[tokio::test]
 async fn a_task_that_is_down_is_named() {
     let (_clock, supervisor) = supervisor();
@@ -133,7 +156,7 @@ async fn connections_finish_before_tasks_are_dropped() {
     assert_eq!(*answer.borrow(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_deadline_cuts_connections_and_names_what_does_not_end() {
     let (_clock, supervisor) = supervisor();
     let cut = Arc::new(Notify::new());

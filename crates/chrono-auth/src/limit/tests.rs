@@ -60,6 +60,16 @@ fn the_last_minute_weighs_by_what_of_it_is_in_the_window() {
 }
 
 #[test]
+fn a_request_passes_from_the_very_millisecond_on() {
+    // 4 so far and half of the last 10 leave room for one of 10.
+    assert!(!window::decide(10, 4, 29_999, limit(10)).allowed);
+    assert!(window::decide(10, 4, 30_000, limit(10)).allowed);
+    assert_eq!(window::decide(10, 4, 28_001, limit(10)).retry_after_s, 2);
+    assert_eq!(window::decide(10, 4, 28_000, limit(10)).retry_after_s, 2);
+    assert_eq!(window::decide(10, 4, 27_999, limit(10)).retry_after_s, 3);
+}
+
+#[test]
 fn a_quiet_bucket_resets_when_the_minute_ends() {
     let (clock, limiter) = limiter(100);
     clock.advance(Duration::from_millis(59_001));
