@@ -212,3 +212,6 @@ fn is_client(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b" ._:@-".contains(&byte);
     (1..=CLIENT_CHARS_MAX).contains(&name.len()) && name.bytes().all(allowed)
 }
+
+#[cfg(test)]
+mod tests;
