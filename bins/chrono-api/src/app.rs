@@ -18,6 +18,8 @@ pub(crate) struct App {
     pub(crate) gate: Arc<Gate>,
     pub(crate) ingest: Ingest,
     pub(crate) metrics: Option<PrometheusHandle>,
+    /// Whether metrics are served on an address of their own only.
+    pub(crate) metrics_apart: bool,
     pub(crate) queries: PriceQueries,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) stream: StreamService,

@@ -113,6 +113,7 @@ impl Base {
             gate,
             ingest,
             metrics,
+            metrics_apart: config.metrics.listen.is_some(),
             queries,
             store: Arc::clone(&self.store),
             stream,

@@ -24,7 +24,7 @@ pub(crate) const ALL: &[Route<App>] = &[
     Route::get("/health", Access::Open, "getHealth", health::health),
     Route::get("/health/live", Access::Open, "getLiveness", health::live),
     Route::get("/health/ready", Access::Open, "getReadiness", health::ready),
-    Route::get("/metrics", Access::Open, "getMetrics", metrics::scrape),
+    Route::get("/metrics", Access::Open, "getMetrics", metrics::scrape_here),
     Route::post("/internal/ingest", Access::Internal, "ingest", ingest::ingest),
     Route::post("/internal/delegations", Access::Internal, "postDelegations", delegations::post),
     Route::get("/prices/latest", Access::Public, "getLatestPrices", prices::latest),
