@@ -174,7 +174,9 @@ impl Reader<'_> {
             for text in self.list(name).into_iter().map(SecretString::from) {
                 match ConfiguredKey::try_new(role, tier, &text) {
                     Ok(key) => keys.push(key),
-                    Err(broken) => self.fault(name, None, &format!("keys separated by commas ({broken})")),
+                    Err(broken) => {
+                        self.fault(name, None, &format!("keys separated by commas ({broken})"))
+                    }
                 }
             }
         }
