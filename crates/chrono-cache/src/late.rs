@@ -81,7 +81,9 @@ impl LateTicks {
     pub fn take(&self) -> Vec<LateSpan> {
         let mut spans = self.lock();
         let given_up = std::mem::take(&mut spans.taken);
-        given_up.into_iter().for_each(|span| spans.add(span));
+        for span in given_up {
+            spans.add(span);
+        }
         let after = spans.turn.map_or(Bound::Unbounded, Bound::Excluded);
         let next = spans.waiting.range((after, Bound::Unbounded)).next();
         let symbol = next.or_else(|| spans.waiting.iter().next()).map(|(symbol, _)| *symbol);
@@ -94,7 +96,9 @@ impl LateTicks {
     pub fn done(&self, rest: impl IntoIterator<Item = LateSpan>) {
         let mut spans = self.lock();
         spans.taken.clear();
-        rest.into_iter().for_each(|span| spans.add(span));
+        for span in rest {
+            spans.add(span);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Spans> {
