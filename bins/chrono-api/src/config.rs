@@ -14,7 +14,7 @@ pub use settings::{SETTINGS, Setting};
 pub use show::{effective, example};
 pub use sources::{Origin, Sources, Value, flag_name};
 pub use typed::{
-    Config, ConsensusTexts, EnvKeys, HttpConfig, LogConfig, LogFormat, MetricsConfig, StreamConfig,
+    Config, ConsensusTexts, HttpConfig, LogConfig, LogFormat, MetricsConfig, StreamConfig,
 };
 
 /// Reads and checks the whole configuration.

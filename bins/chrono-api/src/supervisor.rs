@@ -168,6 +168,11 @@ impl Supervisor {
         self.shared.drain.clone()
     }
 
+    /// Gives the token that is cancelled once every connection has ended: for what closes a thread's queue.
+    pub fn halting(&self) -> CancellationToken {
+        self.shared.halt.clone()
+    }
+
     /// Names what does not run as it should; empty when all is well.
     ///
     /// A task that was restarted counts until it has run for ten seconds.

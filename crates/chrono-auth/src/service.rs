@@ -40,6 +40,17 @@ pub struct CreatedKey {
     pub text: SecretString,
 }
 
+impl CreatedKey {
+    /// Makes a key that is stored nowhere, for a gateway whose keys live in its configuration.
+    ///
+    /// # Errors
+    /// [`KeyError::Random`].
+    pub fn unstored(role: Role) -> Result<Self, KeyError> {
+        let fresh = FreshKey::generate(role)?;
+        Ok(Self { id: fresh.id, text: fresh.text })
+    }
+}
+
 /// What is known of a stored key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {

@@ -23,7 +23,7 @@
 //! more, a minority that crowds at one end of their range can have the far ones left out; the price then still lies
 //! within the outlier bound of the median of all fresh votes.
 
-mod grid;
+pub(crate) mod grid;
 mod policy;
 mod statistics;
 mod vote;

@@ -23,6 +23,7 @@ mod comparison;
 pub mod delegations;
 pub mod generate;
 pub mod keys;
+mod pages;
 pub mod restarts;
 mod sample;
 pub mod snapshots;

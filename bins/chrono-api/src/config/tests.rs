@@ -67,7 +67,7 @@ fn secrets_are_masked_and_may_come_from_a_file() {
     std::fs::write(file.path(), "chrono_admin_0123456789\n").unwrap();
     let path = file.path().display().to_string();
     let sources = from(&[("ADMIN_API_KEYS_FILE", &path)]);
-    assert_eq!(load(&sources).unwrap().keys.admin.len(), 1);
+    assert_eq!(load(&sources).unwrap().keys.len(), 1);
     let shown = effective(&sources);
     assert!(
         shown.contains("ADMIN_API_KEYS=********  # environment") && !shown.contains("0123456789")

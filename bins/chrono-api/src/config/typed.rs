@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use chrono_auth::{ConfiguredKey, Role, Tier};
 use chrono_ingest::NameLimits;
 use secrecy::SecretString;
 
@@ -19,8 +20,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Directory of the embedded store.
     pub data_dir: PathBuf,
-    /// Keys from the environment.
-    pub keys: EnvKeys,
+    /// Keys from the environment and the file.
+    pub keys: Vec<ConfiguredKey>,
     /// Requests a minute, by kind of key.
     pub limits: chrono_auth::Limits,
     /// Connections and origins.
@@ -37,19 +38,6 @@ pub struct Config {
     pub ingest_queue: usize,
     /// How many names are taken in.
     pub names: NameLimits,
-}
-
-/// Keys from the environment, by kind.
-#[derive(Debug, Clone, Default)]
-pub struct EnvKeys {
-    /// Workers.
-    pub internal: Vec<SecretString>,
-    /// Free readers.
-    pub public_free: Vec<SecretString>,
-    /// Paying readers.
-    pub public_paid: Vec<SecretString>,
-    /// Everything.
-    pub admin: Vec<SecretString>,
 }
 
 /// Connections and origins.
@@ -174,30 +162,25 @@ impl Reader<'_> {
         SocketAddr::new(host, self.parsed("PORT", 0, "a port from 0 to 65535"))
     }
 
-    fn keys(&mut self) -> EnvKeys {
-        EnvKeys {
-            internal: self.key_list("INTERNAL_API_KEYS", "chrono_internal_"),
-            public_free: self.key_list("PUBLIC_API_KEYS", "chrono_public_"),
-            public_paid: self.key_list("PUBLIC_PAID_API_KEYS", "chrono_public_"),
-            admin: self.key_list("ADMIN_API_KEYS", "chrono_admin_"),
+    fn keys(&mut self) -> Vec<ConfiguredKey> {
+        let kinds = [
+            ("INTERNAL_API_KEYS", Role::Internal, Tier::Free),
+            ("PUBLIC_API_KEYS", Role::Public, Tier::Free),
+            ("PUBLIC_PAID_API_KEYS", Role::Public, Tier::Paid),
+            ("ADMIN_API_KEYS", Role::Admin, Tier::Free),
+        ];
+        let mut keys = Vec::new();
+        for (name, role, tier) in kinds {
+            for text in self.list(name).into_iter().map(SecretString::from) {
+                match ConfiguredKey::try_new(role, tier, &text) {
+                    Ok(key) => keys.push(key),
+                    Err(broken) => {
+                        self.fault(name, None, &format!("keys separated by commas ({broken})"))
+                    }
+                }
+            }
         }
-    }
-
-    fn key_list(&mut self, name: &str, prefix: &str) -> Vec<SecretString> {
-        let texts = self.list(name);
-        let fits = |text: &String| {
-            text.starts_with(prefix)
-                && (20..=200).contains(&text.len())
-                && text.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        if !texts.iter().all(fits) {
-            self.fault(
-                name,
-                None,
-                &format!("keys of 20 to 200 visible characters that start with {prefix}"),
-            );
-        }
-        texts.into_iter().map(SecretString::from).collect()
+        keys
     }
 
     fn limits(&mut self) -> chrono_auth::Limits {

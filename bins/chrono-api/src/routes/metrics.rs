@@ -11,6 +11,15 @@ use crate::edge::{ApiError, Call, ErrorCode, Reply, with_type};
 /// The content type of the Prometheus text format.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Answers every metric, unless they have an address of their own.
+pub(crate) fn scrape_here(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
+    if app.metrics_apart {
+        let elsewhere = ApiError::new(ErrorCode::NotFound, "Metrics have an address of their own");
+        return Box::pin(std::future::ready(Err(elsewhere)));
+    }
+    scrape(app, call)
+}
+
 /// Answers every metric; 404 when metrics are off.
 pub(crate) fn scrape(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
     Box::pin(async move {

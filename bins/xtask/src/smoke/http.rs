@@ -32,7 +32,8 @@ pub(super) fn get(port: u16, path: &str) -> anyhow::Result<Response<BufReader<Tc
     let mut socket = TcpStream::connect_timeout(&address, SILENCE_MAX)?;
     socket.set_read_timeout(Some(SILENCE_MAX))?;
     socket.set_write_timeout(Some(SILENCE_MAX))?;
-    write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes())?;
     Response::read(BufReader::new(socket))
 }
 

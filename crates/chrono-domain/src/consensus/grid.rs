@@ -9,11 +9,11 @@ const EXTRA_PLACES: u32 = 6;
 /// Most decimal places of a result; no price has more.
 const PLACES_MAX: u32 = 18;
 
-/// The scale on which the prices of one consensus are integers.
+/// The scale on which the prices of one consensus or candle are integers.
 ///
 /// A price is below 10^18, and the scale is at most 18, so every unit count is below 10^36.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Grid {
+pub(crate) struct Grid {
     /// The largest scale among the inputs.
     shown: u32,
     /// Places of a unit.
@@ -21,18 +21,23 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    pub(super) fn of(prices: impl Iterator<Item = Price>) -> Self {
+    pub(crate) fn of(prices: impl Iterator<Item = Price>) -> Self {
         let shown = prices.map(|price| price.decimal().scale()).max().unwrap_or(0);
         Self { shown, places: (shown + EXTRA_PLACES).min(PLACES_MAX) }
     }
 
     /// Gives a price, whose scale is not above the grid's, as a count of units.
-    pub(super) fn units(self, price: Price) -> u128 {
+    pub(crate) fn units(self, price: Price) -> u128 {
         let value = price.decimal();
         value.mantissa().unsigned_abs() * 10_u128.pow(self.places.saturating_sub(value.scale()))
     }
 
-    pub(super) fn rounded(self, units: u128) -> Rounded {
+    /// Gives the number of decimal places of a unit, at most 18.
+    pub(crate) const fn places(self) -> u32 {
+        self.places
+    }
+
+    pub(crate) fn rounded(self, units: u128) -> Rounded {
         let (mut units, mut scale) = (units, self.places);
         while scale > self.shown && units.is_multiple_of(10) {
             units /= 10;

@@ -113,6 +113,16 @@ fn a_maximum_age_beyond_the_window_lets_slow_sources_vote() {
 }
 
 #[test]
+fn a_vote_from_before_the_window_adds_its_places() {
+    let feeds = [earlier("quick", "100", 0), earlier("slow", "100.50", 900 * SECOND)];
+    let found = ask(&feeds, &max_age(3_600));
+    assert_eq!(
+        (found.price.unwrap().to_string(), found.median.to_string()),
+        ("100.25".into(), "100.00".into())
+    );
+}
+
+#[test]
 fn fewer_than_three_votes_are_thin() {
     assert_eq!(answer(&quotes(&[("a", "1")]), &default()), (Thin, Some("1".into())));
     assert_eq!(answer(&quotes(&[("a", "1"), ("b", "1")]), &default()), (Thin, Some("1".into())));

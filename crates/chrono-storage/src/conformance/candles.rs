@@ -2,10 +2,11 @@
 
 use chrono_domain::{Interval, StoredTick, Timestamp};
 
+use super::pages;
 use super::sample::{
     all_ticks, append_ticks, at, btc, candles, materialise_all, source, symbol, tick, tick_of,
 };
-use crate::{Bucket, CandleRange, Order, Recount, Store};
+use crate::{CandleRange, Order, Recount, Store};
 
 /// Most calls that a recount of a case's few candles is asked for.
 const TURNS: u64 = 32;
@@ -187,22 +188,10 @@ pub async fn candle_pages_join_to_the_whole(store: &dyn Store) {
             let range = CandleRange { from, to, order, ..CandleRange::of(btc(), interval) };
             let whole = store.candles(&range).await.unwrap();
             for limit in [1, 3, 100] {
-                assert_eq!(joined(store, &range, limit).await, whole, "{interval} by {limit}");
+                let joined = pages::candles(store, &CandleRange { limit, ..range.clone() }).await;
+                assert_eq!(joined, whole, "{interval} by {limit}");
             }
         }
-    }
-}
-
-async fn joined(store: &dyn Store, range: &CandleRange, limit: usize) -> Vec<Bucket> {
-    let mut joined: Vec<Bucket> = Vec::new();
-    loop {
-        let after = joined.last().map(|bucket| bucket.start);
-        let page = store.candles(&CandleRange { after, limit, ..range.clone() }).await.unwrap();
-        assert!(page.len() <= limit);
-        if page.is_empty() {
-            return joined;
-        }
-        joined.extend(page);
     }
 }
 

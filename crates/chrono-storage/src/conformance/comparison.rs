@@ -6,10 +6,11 @@ use chrono_domain::{Arrival, Interval, OrderKey, StoredTick, Timestamp};
 
 use super::delegations::all;
 use super::generate::Op;
+use super::pages;
 use super::sample::materialise_all;
 use crate::{
-    Appended, Bucket, CandleRange, Delegation, DelegationRange, Detail, Order, Progress, Store,
-    StoreError, StoredDelegation, TickRange,
+    Appended, Bucket, CandleRange, Delegation, Detail, Order, Progress, Store, StoreError,
+    StoredDelegation, TickRange,
 };
 
 /// Turns of the recount at the end.
@@ -119,13 +120,13 @@ impl Comparison {
     }
 
     async fn ticks(&self, left: &dyn Store, right: &dyn Store, range: &TickRange) {
-        let of_left = self.left.seen(tick_pages(left, range).await);
-        assert_eq!(of_left, self.right.seen(tick_pages(right, range).await), "{range:?}");
+        let of_left = self.left.seen(pages::ticks(left, range).await);
+        assert_eq!(of_left, self.right.seen(pages::ticks(right, range).await), "{range:?}");
     }
 
     async fn candles(&self, left: &dyn Store, right: &dyn Store, range: &CandleRange) {
-        let of_left = self.left.placed(candle_pages(left, range).await);
-        assert_eq!(of_left, self.right.placed(candle_pages(right, range).await), "{range:?}");
+        let of_left = self.left.placed(pages::candles(left, range).await);
+        assert_eq!(of_left, self.right.placed(pages::candles(right, range).await), "{range:?}");
     }
 }
 
@@ -201,8 +202,8 @@ async fn compare(left: &dyn Store, right: &dyn Store, op: &Op) {
             assert_eq!(of_left, right.append_delegations(new.clone()).await.unwrap(), "{op:?}");
         }
         Op::Delegations(range) => {
-            let of_left = delegation_pages(left, range).await;
-            assert_eq!(of_left, delegation_pages(right, range).await, "{op:?}");
+            let of_left = said(pages::delegations(left, range).await);
+            assert_eq!(of_left, said(pages::delegations(right, range).await), "{op:?}");
         }
         Op::PutKey(key) => {
             let of_left = left.put_key(key.clone()).await.map_err(|fault| fault.to_string());
@@ -228,40 +229,7 @@ async fn materialise(store: &dyn Store, up_to: Timestamp, steps: usize) {
     }
 }
 
-async fn tick_pages(store: &dyn Store, range: &TickRange) -> Vec<StoredTick> {
-    let mut joined: Vec<StoredTick> = Vec::new();
-    loop {
-        let after = joined.last().map(StoredTick::key);
-        let page = store.ticks(&TickRange { after, ..range.clone() }).await.unwrap();
-        let ended = page.is_empty() || range.limit == usize::MAX;
-        joined.extend(page);
-        if ended {
-            return joined;
-        }
-    }
-}
-
-async fn candle_pages(store: &dyn Store, range: &CandleRange) -> Vec<Bucket> {
-    let mut joined: Vec<Bucket> = Vec::new();
-    loop {
-        let after = joined.last().map(|bucket| bucket.start);
-        let page = store.candles(&CandleRange { after, ..range.clone() }).await.unwrap();
-        let ended = page.is_empty() || range.limit == usize::MAX;
-        joined.extend(page);
-        if ended {
-            return joined;
-        }
-    }
-}
-
-async fn delegation_pages(store: &dyn Store, range: &DelegationRange) -> Vec<Delegation> {
-    let mut joined: Vec<StoredDelegation> = Vec::new();
-    loop {
-        let after = joined.last().map(|stored| (stored.delegation.timestamp, stored.id));
-        let page = store.delegations(&DelegationRange { after, ..range.clone() }).await.unwrap();
-        if page.is_empty() {
-            return joined.into_iter().map(|stored| stored.delegation).collect();
-        }
-        joined.extend(page);
-    }
+/// Gives delegations without their ids, which stores choose as they like.
+fn said(stored: Vec<StoredDelegation>) -> Vec<Delegation> {
+    stored.into_iter().map(|stored| stored.delegation).collect()
 }

@@ -2,6 +2,7 @@
 
 use chrono_domain::{Metadata, Timestamp, Volume};
 
+use super::pages;
 use super::sample::at;
 use crate::{AccountId, Delegation, DelegationOutcome, DelegationRange, Store, StoredDelegation};
 
@@ -92,16 +93,7 @@ pub async fn delegation_pages_join_to_the_whole(store: &dyn Store) {
     let whole = store.delegations(&all()).await.unwrap();
     assert_eq!(whole.len(), 11);
     for limit in [1, 2, 5, 11] {
-        let mut joined: Vec<StoredDelegation> = Vec::new();
-        loop {
-            let after = joined.last().map(|stored| (stored.delegation.timestamp, stored.id));
-            let page = DelegationRange { after, limit, ..all() };
-            let page = store.delegations(&page).await.unwrap();
-            if page.is_empty() {
-                break;
-            }
-            joined.extend(page);
-        }
+        let joined = pages::delegations(store, &DelegationRange { limit, ..all() }).await;
         assert_eq!(joined, whole, "by {limit}");
     }
 }

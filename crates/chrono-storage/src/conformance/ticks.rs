@@ -8,6 +8,7 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 use chrono_domain::{Arrival, Metadata, StoredTick, Timestamp, WorkerId};
 
+use super::pages;
 use super::sample::{
     all_ticks, append, append_ticks, at, batch, btc, keyed, prices, source, symbol, tick, tick_of,
 };
@@ -203,17 +204,7 @@ pub async fn tick_pages_join_to_the_whole(store: &dyn Store) {
             let range = TickRange { source, order, ..TickRange::of(btc()) };
             let whole = store.ticks(&range).await.unwrap();
             for limit in [1, 2, 5, 23] {
-                let mut joined = Vec::new();
-                loop {
-                    let after = joined.last().map(StoredTick::key);
-                    let page = TickRange { after, limit, ..range.clone() };
-                    let page = store.ticks(&page).await.unwrap();
-                    assert!(page.len() <= limit);
-                    if page.is_empty() {
-                        break;
-                    }
-                    joined.extend(page);
-                }
+                let joined = pages::ticks(store, &TickRange { limit, ..range.clone() }).await;
                 assert_eq!(joined, whole, "{order:?} {source:?} by {limit}");
             }
         }
