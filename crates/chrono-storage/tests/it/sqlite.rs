@@ -1,0 +1,5 @@
+//! The embedded store: the contract's cases, and what only a file can show.
+
+mod running;
+
+mod append;
