@@ -1,7 +1,7 @@
 //! Candles: open, high, low, close and volume of a set of ticks, as a commutative monoid.
 
 use crate::sum::ExactSum;
-use crate::{OrderKey, Price, StoredTick};
+use crate::{OrderKey, Price, StoredTick, Volume};
 
 /// What one or more ticks of a symbol come to.
 ///
@@ -33,7 +33,11 @@ pub struct Candle {
 impl Candle {
     /// Makes the candle of one tick.
     pub fn of(stored: &StoredTick) -> Self {
-        let (price, volume, key) = (stored.tick.price, stored.tick.volume, stored.key());
+        Self::of_one(stored.key(), stored.tick.price, stored.tick.volume)
+    }
+
+    /// Makes the candle of one tick from what of it counts.
+    pub fn of_one(key: OrderKey, price: Price, volume: Option<Volume>) -> Self {
         Self {
             open: price,
             open_at: key,

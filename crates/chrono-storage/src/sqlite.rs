@@ -29,21 +29,26 @@ use chrono_domain::{Clock, StoredTick, Symbol, Timestamp};
 use rusqlite::{Connection, Transaction};
 
 use crate::{
-    Appended, Delegation, DelegationOutcome, DelegationRange, DelegationStore, KeyStore, Names,
-    NewBatch, Snapshot, SnapshotStore, StoreError, StoreStats, StoredDelegation, StoredKey,
-    TickRange, TickStore,
+    Appended, Bucket, CandleRange, CandleStore, Delegation, DelegationOutcome, DelegationRange,
+    DelegationStore, KeyStore, Names, NewBatch, Progress, Recount, Snapshot, SnapshotStore,
+    StoreError, StoreStats, StoredDelegation, StoredKey, TickRange, TickStore,
 };
 
 mod append;
+mod candles;
 mod codec;
 mod connection;
 mod delegations;
 mod fault;
 mod keys;
 mod lane;
+mod materialise;
 mod memory;
 mod migrate;
+mod newest;
 mod open;
+mod recount;
+mod rows;
 mod snapshots;
 mod ticks;
 
@@ -138,7 +143,7 @@ impl TickStore for SqliteStore {
     }
 
     async fn newest(&self) -> Result<Vec<StoredTick>, StoreError> {
-        self.read(|snapshot| ticks::newest(snapshot)).await
+        self.read(|snapshot| newest::newest(snapshot)).await
     }
 
     async fn names(&self) -> Result<Names, StoreError> {
@@ -153,6 +158,23 @@ impl TickStore for SqliteStore {
     async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
         let forget = move |transaction: &Connection| append::forget_keys(transaction, before);
         self.write(forget).await.map_err(Fault::of_read)
+    }
+}
+
+#[async_trait::async_trait]
+impl CandleStore for SqliteStore {
+    async fn candles(&self, range: &CandleRange) -> Result<Vec<Bucket>, StoreError> {
+        let range = range.clone();
+        self.read(move |snapshot| candles::page(snapshot, &range)).await
+    }
+
+    async fn materialise(&self, up_to: Timestamp) -> Result<Progress, StoreError> {
+        let step = move |writer: &mut Writer| materialise::step(writer, up_to);
+        self.writer.call(step).await.map_err(Fault::of_read)
+    }
+
+    async fn recount(&self, turn: u64) -> Result<Recount, StoreError> {
+        self.read(move |snapshot| recount::recount(snapshot, turn)).await
     }
 }
 

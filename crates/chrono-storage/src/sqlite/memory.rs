@@ -58,6 +58,8 @@ pub(super) struct Memory {
     symbols: Dictionary<Symbol>,
     /// By symbol id; one for every symbol.
     pub(super) series: BTreeMap<i64, Series>,
+    /// The (symbol, hour) whose candles were last recomputed.
+    pub(super) cleaned: (i64, i64),
     data_version: i64,
 }
 
@@ -100,6 +102,7 @@ impl Memory {
             workers: Dictionary::load(connection, WORKERS, ADD_WORKER)?,
             symbols: Dictionary::load(connection, SYMBOLS, ADD_SYMBOL)?,
             series: series.collect::<Result<_, _>>()?,
+            cleaned: (i64::MIN, i64::MIN),
             data_version: data_version(connection)?,
         })
     }

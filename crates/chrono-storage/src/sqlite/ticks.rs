@@ -45,25 +45,6 @@ pub(super) fn page(snapshot: &Connection, range: &TickRange) -> Result<Vec<Store
     Ok(ticks)
 }
 
-/// Reads the newest tick of every (symbol, source).
-pub(super) fn newest(snapshot: &Connection) -> Result<Vec<StoredTick>, Fault> {
-    let mut newest = Vec::new();
-    for symbol in texts(snapshot, SYMBOL_NAMES)? {
-        let Some(symbol_id) = find_symbol(snapshot, symbol)? else { continue };
-        let mut statement = snapshot.prepare_cached(&page_sql(Order::NewestFirst))?;
-        let mut rows =
-            statement.query(params![symbol_id, i64::MAX, 0, 0, None::<i64>, -1, false])?;
-        let mut seen = std::collections::BTreeSet::new();
-        while let Some(row) = rows.next()? {
-            let stored = codec::tick(row, symbol)?;
-            if seen.insert(stored.tick.source) {
-                newest.push(stored);
-            }
-        }
-    }
-    Ok(newest)
-}
-
 /// Reads every name in use.
 pub(super) fn names(snapshot: &Connection) -> Result<Names, Fault> {
     Ok(Names {

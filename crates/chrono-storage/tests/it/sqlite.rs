@@ -3,3 +3,5 @@
 mod running;
 
 mod append;
+mod candles;
+mod files;
