@@ -365,7 +365,10 @@ async fn a_reader_sees_whole_batches_while_they_are_written() {
             let buckets = store.candles(&minutes).await.unwrap();
             let counted: u64 = buckets.iter().map(|bucket| bucket.candle.count).sum();
             assert!(
-                ticks % 10 == 0 && counted % 10 == 0 && counted >= ticks as u64 && ticks >= last
+                ticks % 10 == 0
+                    && counted.is_multiple_of(10)
+                    && counted >= ticks as u64
+                    && ticks >= last
             );
             last = ticks;
         }
