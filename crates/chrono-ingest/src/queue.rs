@@ -1,6 +1,6 @@
 //! The bounded queue before the writer, and what a worker is told.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -90,7 +90,20 @@ pub struct Ingest {
     names: Mutex<NameBook>,
     clock: Arc<dyn Clock>,
     patience: Duration,
-    tally: Arc<Tally>,
+    tally: Tally,
+    trouble: Arc<Trouble>,
+}
+
+/// When a commit last failed, so that readiness can tell.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble(AtomicU64);
+
+impl Trouble {
+    /// Notes how a commit went at an uptime; zero stands for no trouble.
+    pub(crate) fn note(&self, failed: bool, uptime: Duration) {
+        let millis = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.0.store(if failed { millis } else { 0 }, Ordering::Release);
+    }
 }
 
 impl Ingest {
@@ -98,11 +111,18 @@ impl Ingest {
         settings: IngestSettings,
         names: Names,
         clock: Arc<dyn Clock>,
-        tally: Arc<Tally>,
+        trouble: Arc<Trouble>,
     ) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, receiver) = mpsc::channel(settings.queue_batches);
         let names = Mutex::new(NameBook::new(settings.names, names));
-        (Self { jobs, names, clock, patience: settings.patience, tally }, receiver)
+        let tally = Tally::default();
+        (Self { jobs, names, clock, patience: settings.patience, tally, trouble }, receiver)
+    }
+
+    /// Tells whether the last commit failed, and did so within a time.
+    pub fn failed_within(&self, time: Duration) -> bool {
+        let failed = self.trouble.0.load(Ordering::Acquire);
+        failed > 0 && self.clock.uptime().saturating_sub(Duration::from_millis(failed)) < time
     }
 
     /// Stores the good feeds of a batch; answers once they are durable and published.

@@ -1,16 +1,16 @@
 //! The one writer: commits whatever waits, publishes it, answers.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono_cache::{Bus, LatestBook};
 use chrono_domain::{Arrival, Clock, StoredTick};
-use chrono_storage::{Appended, NewBatch, Store, StoreError};
+use chrono_storage::{Appended, Detail, NewBatch, Store, StoreError, TickRange};
 use metrics::{gauge, histogram};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::queue::{Ingest, IngestSettings, Job, JobFault};
-use crate::tally::Tally;
+use crate::queue::{Ingest, IngestSettings, Job, JobFault, Trouble};
 
 /// A group stops taking batches in once it holds this many ticks, so that no commit takes long.
 const GROUP_TICKS: usize = 10_000;
@@ -27,6 +27,17 @@ pub struct Writer {
     book: Arc<LatestBook>,
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
+    trouble: Arc<Trouble>,
+    unsettled: std::sync::Mutex<Unsettled>,
+}
+
+/// What may be stored without having been published.
+#[derive(Default)]
+struct Unsettled {
+    /// The batches of a commit that is not published yet.
+    batches: Vec<Arc<NewBatch>>,
+    /// The newest arrival that is published.
+    published: Arrival,
 }
 
 impl std::fmt::Debug for Writer {
@@ -49,34 +60,37 @@ impl Writer {
     ) -> Result<(Ingest, Self), StoreError> {
         let names = store.names().await?;
         book.apply(&store.newest().await?, clock.now().minus(LATE_AFTER));
-        let (ingest, jobs) =
-            Ingest::new(settings, names, Arc::clone(&clock), Arc::new(Tally::default()));
-        Ok((ingest, Self { jobs: Mutex::new(jobs), store, book, bus, clock }))
+        // Arrivals count what was ever stored, so the newest is as large as their number.
+        let published = Arrival(store.stats().await?.ticks);
+        let unsettled = std::sync::Mutex::new(Unsettled { batches: Vec::new(), published });
+        let trouble = Arc::new(Trouble::default());
+        let (ingest, jobs) = Ingest::new(settings, names, Arc::clone(&clock), Arc::clone(&trouble));
+        Ok((ingest, Self { jobs: Mutex::new(jobs), store, book, bus, clock, trouble, unsettled }))
     }
 
     /// Works until the future is dropped, or every [`Ingest`] is.
     ///
     /// A commit whose outcome stayed unknown, here or in a run that panicked, may have stored ticks that nobody
-    /// published: the newest of each symbol and source are then read back and published.
+    /// published: before the next commit they are looked up and published.
     pub async fn run(&self) {
         let mut jobs = self.jobs.lock().await;
-        let mut behind = true;
         while let Some(first) = jobs.recv().await {
             let group = gather(first, &mut jobs);
             gauge!("ingest_queue_depth").set(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
-            if behind {
-                behind = self.catch_up().await.is_err();
+            match self.settle().await {
+                Ok(()) => self.commit(group).await,
+                Err(error) => self.refuse(group, error),
             }
-            behind |= self.commit(group).await;
         }
     }
 
-    /// Commits a group and answers its jobs; tells whether ticks may be stored that were not published.
-    async fn commit(&self, group: Vec<Job>) -> bool {
+    /// Commits a group, publishes it and answers its jobs.
+    async fn commit(&self, group: Vec<Job>) {
         let batches: Vec<_> = group.iter().map(|job| Arc::clone(&job.batch)).collect();
         let ticks: usize = batches.iter().map(|batch| batch.ticks.len()).sum();
         #[cfg(feature = "failpoints")]
         let group = early::acknowledge(group);
+        self.unsettled().batches.clone_from(&batches);
         let started = self.clock.uptime();
         let outcomes = self.store.append(batches).await;
         histogram!("ingest_commit_seconds").record(self.clock.uptime().saturating_sub(started));
@@ -84,13 +98,10 @@ impl Writer {
         match outcomes {
             Ok(outcomes) => self.publish_and_answer(group, outcomes).await,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, ticks, "commit failed");
-                let unknown = matches!(error, StoreError::OutcomeUnknown(_));
-                let error = Arc::new(error);
-                for job in group {
-                    answer(job, Err(JobFault::Store(Arc::clone(&error))));
+                if !matches!(error, StoreError::OutcomeUnknown(_)) {
+                    self.unsettled().batches.clear();
                 }
-                unknown
+                self.refuse(group, error);
             }
         }
     }
@@ -99,7 +110,8 @@ impl Writer {
         &self,
         group: Vec<Job>,
         outcomes: Vec<Result<Appended, StoreError>>,
-    ) -> bool {
+    ) {
+        self.trouble.note(false, self.clock.uptime());
         let stored: Vec<StoredTick> = group
             .iter()
             .zip(&outcomes)
@@ -111,46 +123,76 @@ impl Writer {
             .collect();
         #[cfg(feature = "failpoints")]
         chrono_storage::failpoint::hit("before_publish");
-        let behind = self.publish(stored).await.is_err();
+        self.publish(stored).await;
         for (job, outcome) in group.into_iter().zip(outcomes) {
             answer(job, outcome.map_err(JobFault::Refused));
         }
-        behind
     }
 
-    /// Puts committed ticks into the book and on the bus.
-    async fn publish(&self, stored: Vec<StoredTick>) -> Result<(), ()> {
-        let now = self.clock.now();
-        self.book.apply(&stored, now.minus(LATE_AFTER));
-        #[cfg(feature = "failpoints")]
-        chrono_storage::failpoint::hit("mid_publish");
-        match self.bus.publish(stored.into(), now).await {
-            Ok(_last) => Ok(()),
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "bus refused a commit");
-                Err(())
-            }
+    fn refuse(&self, group: Vec<Job>, error: StoreError) {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            batches = group.len(),
+            "commit failed"
+        );
+        self.trouble.note(true, self.clock.uptime());
+        let error = Arc::new(error);
+        for job in group {
+            answer(job, Err(JobFault::Store(Arc::clone(&error))));
         }
     }
 
-    /// Publishes what the store holds and the book does not.
-    async fn catch_up(&self) -> Result<(), ()> {
-        let newest = self.store.newest().await.map_err(|error| {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "cannot read back what may be unpublished"
-            );
-        })?;
-        let mut missing: Vec<_> =
-            newest.into_iter().filter(|stored| self.is_news(stored)).collect();
-        missing.sort_by_key(|stored| stored.arrival);
-        self.publish(missing).await
+    /// Puts committed ticks, in order of arrival, into the book and on the bus.
+    async fn publish(&self, stored: Vec<StoredTick>) {
+        let now = self.clock.now();
+        let last = stored.last().map(|stored| stored.arrival);
+        self.book.apply(&stored, now.minus(LATE_AFTER));
+        #[cfg(feature = "failpoints")]
+        chrono_storage::failpoint::hit("mid_publish");
+        if let Err(error) = self.bus.publish(stored.into(), now).await {
+            // They stay unsettled, and are published before the next commit.
+            tracing::error!(error = &error as &dyn std::error::Error, "the bus refused a commit");
+            return;
+        }
+        let mut unsettled = self.unsettled();
+        unsettled.batches.clear();
+        unsettled.published = unsettled.published.max(last.unwrap_or_default());
     }
 
-    fn is_news(&self, stored: &StoredTick) -> bool {
-        let held = self.book.get(&stored.tick.symbol);
-        let held = held.as_ref().and_then(|entry| entry.of_source(stored.tick.source));
-        held.is_none_or(|held| held.key() < stored.key())
+    /// Publishes what the last commit stored without publishing it: rows of its symbols and times whose arrival is
+    /// newer than all that is published.
+    async fn settle(&self) -> Result<(), StoreError> {
+        let (places, published) = {
+            let unsettled = self.unsettled();
+            let ticks = unsettled.batches.iter().flat_map(|batch| &batch.ticks);
+            let places: BTreeSet<_> = ticks.map(|tick| (tick.symbol, tick.timestamp)).collect();
+            (places, unsettled.published)
+        };
+        let mut stored = Vec::new();
+        for (symbol, at) in places {
+            let range = TickRange {
+                from: at,
+                to: at,
+                detail: Detail::WithMetadata,
+                ..TickRange::of(symbol)
+            };
+            stored.extend(
+                self.store.ticks(&range).await?.into_iter().filter(|row| row.arrival > published),
+            );
+        }
+        if !self.unsettled().batches.is_empty() {
+            stored.sort_by_key(|row| row.arrival);
+            tracing::warn!(
+                ticks = stored.len(),
+                "ticks of a commit without a known outcome are published"
+            );
+            self.publish(stored).await;
+        }
+        Ok(())
+    }
+
+    fn unsettled(&self) -> MutexGuard<'_, Unsettled> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
