@@ -159,7 +159,11 @@ impl Base {
         let writer = Arc::new(writer);
         self.supervisor.task("writer", Policy::Forever, move || {
             let writer = Arc::clone(&writer);
-            async move { writer.run().await }
+            async move {
+                writer.run().await;
+                // The last request is gone with its queue; the halt is near.
+                std::future::pending().await
+            }
         });
         Ok(ingest)
     }
