@@ -32,6 +32,8 @@ use crate::upkeep;
 const STORE_FILE: &str = "chrono.db";
 /// The threads that read the embedded store, by the names that readiness and metrics show.
 const READERS: [&str; 3] = ["store-reader-1", "store-reader-2", "store-reader-3"];
+/// Ready answers kept in memory, in bytes. Too few, and the same questions are computed again; too many cost memory.
+const ANSWER_BYTES: u64 = 64 << 20;
 /// Failed authentications a minute of one address before it must wait.
 const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
 
@@ -142,7 +144,8 @@ impl Base {
         });
         let (store, book, clock) =
             (Arc::clone(&self.store), Arc::clone(&self.book), Arc::clone(&self.clock));
-        PriceQueries::new(store, book, Arc::new(MemoryAnswers::default()), clock, settings)
+        let answers = Arc::new(MemoryAnswers::new(Arc::clone(&clock), ANSWER_BYTES));
+        PriceQueries::new(store, book, answers, clock, settings)
     }
 
     async fn start_ingest(&self, config: &Config) -> anyhow::Result<Ingest> {
