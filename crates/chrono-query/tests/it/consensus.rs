@@ -142,6 +142,28 @@ async fn a_stored_answer_of_exactly_the_time_is_given_with_its_revision() {
 }
 
 #[tokio::test]
+async fn an_answer_that_waits_to_be_revised_is_computed_and_not_kept() {
+    let house = house().await;
+    house.post(tick("kraken", at("2025-10-09T12:34:54Z"), "67231.00")).await;
+    house.advance_ms(5_000);
+    house.record().await;
+    house.advance_ms(200_000);
+    let found = async || {
+        let query = query(Some("2025-10-09T12:34:55Z"));
+        let answer = json(&house.kept.consensus_json(&query).await.unwrap());
+        let found = &answer["data"][0];
+        (found["num_feeds"].as_u64().unwrap(), found["revision"].as_u64())
+    };
+    assert_eq!(found().await, (5, Some(0)));
+    let kept = house.shelf.len();
+    house.post(tick("kraken", at("2025-10-09T12:34:30Z"), "67231.00")).await;
+    assert_eq!(found().await, (6, None));
+    house.record().await;
+    assert_eq!(found().await, (6, Some(1)));
+    assert_eq!(house.shelf.len(), kept);
+}
+
+#[tokio::test]
 async fn a_window_of_many_ticks_is_read_whole() {
     let house = house().await;
     for _ in 0..16_400 {
