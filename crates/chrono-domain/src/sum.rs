@@ -13,6 +13,8 @@ use crate::{Price, Volume};
 
 /// Decimal places of the integer inside an [`ExactSum`].
 const SCALE: u32 = 36;
+/// Digits before the point that always fit beside them: 10^76 is the largest power of ten in 256 bits.
+const INTEGER_DIGITS_MAX: usize = 40;
 
 /// Says why a text is not a stored sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +50,7 @@ impl ExactSum {
         let (integer, fraction) = text.split_once('.').unwrap_or((text, ""));
         let digits = || integer.bytes().chain(fraction.bytes());
         let plain = !integer.is_empty() && digits().all(|byte| byte.is_ascii_digit());
-        if !plain || fraction.len() > SCALE as usize || integer.len() > SCALE as usize {
+        if !plain || fraction.len() > SCALE as usize || integer.len() > INTEGER_DIGITS_MAX {
             return Err(SumError);
         }
         let mantissa = digits().fold(I256::ZERO, |sum, digit| sum * 10 + I256::from(digit - b'0'));
@@ -131,6 +133,18 @@ mod tests {
         assert_eq!(sum("1.50").plus(sum("2")).to_string(), "3.50");
         assert_eq!(sum("0.00").to_string(), "0.00");
         assert_eq!(sum("7").to_string(), "7");
+    }
+
+    #[test]
+    fn reads_back_a_sum_of_many_of_the_largest() {
+        let largest = ExactSum::parse(&format!("1{}.5", "0".repeat(30))).unwrap();
+        let mut sum = largest;
+        for _ in 0..32 {
+            sum = sum.plus(sum);
+        }
+        assert_eq!(sum.to_string().len(), "4294967296".len() + 30 + ".0".len());
+        assert_eq!(ExactSum::parse(&sum.to_string()), Ok(sum));
+        assert_eq!(ExactSum::parse(&"9".repeat(41)), Err(SumError));
     }
 
     proptest! {

@@ -213,3 +213,6 @@ fn middle(sorted: &[Weighted]) -> Option<(u128, u128)> {
 fn exceeds(part: u128, whole: u128, basis_points: u32) -> bool {
     U256::new(part) * 10_000 > U256::new(whole) * U256::from(basis_points)
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,7 @@ prop_compose! {
             weights.iter().map(|(name, weight)| (source(name), NonZeroU32::new(*weight).unwrap())).collect();
         let (spread_limit_bp, outlier_floor_bp, outlier_mads) = rules;
         ConsensusPolicy {
-            window: Duration::from_secs(300),
+            window: Duration::from_mins(5),
             max_age: Duration::from_secs(max_age),
             min_sources: NonZeroUsize::new(min_sources).unwrap(),
             weights,

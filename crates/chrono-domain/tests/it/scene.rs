@@ -69,10 +69,6 @@ pub(crate) fn answer(
     (found.status, found.price.map(|price| price.to_string()))
 }
 
-pub(crate) fn price(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 /// What became of a source's price.
 pub(crate) fn verdict(found: &Consensus, name: &str) -> Option<Verdict> {
     found.votes.iter().find(|vote| vote.source.as_str() == name).map(|vote| vote.verdict)

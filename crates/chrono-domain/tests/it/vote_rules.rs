@@ -6,8 +6,8 @@ use chrono_domain::ConsensusStatus::{Disputed, NoQuorum, Ok as Agreed, Thin};
 use chrono_domain::{Arrival, Consensus, ConsensusPolicy, Feed, Verdict};
 
 use crate::scene::{
-    SECOND, answer, ask, at_least, earlier, grouping, max_age, noon, price, quotes, source,
-    verdict, weighing,
+    SECOND, answer, ask, at_least, earlier, grouping, max_age, noon, quotes, source, verdict,
+    weighing,
 };
 
 fn default() -> ConsensusPolicy {
@@ -75,7 +75,7 @@ fn the_newest_price_votes_and_arrival_breaks_the_tie() {
         feed
     };
     let feeds = [earlier("a", "9", 2 * SECOND), arrived("3", 7), arrived("5", 9), arrived("4", 8)];
-    assert_eq!(answer(&feeds, &default()), (Thin, price("5")));
+    assert_eq!(answer(&feeds, &default()), (Thin, Some("5".into())));
 }
 
 #[test]
@@ -113,24 +113,34 @@ fn a_maximum_age_beyond_the_window_lets_slow_sources_vote() {
 }
 
 #[test]
+fn a_vote_from_before_the_window_adds_its_places() {
+    let feeds = [earlier("quick", "100", 0), earlier("slow", "100.50", 900 * SECOND)];
+    let found = ask(&feeds, &max_age(3_600));
+    assert_eq!(
+        (found.price.unwrap().to_string(), found.median.to_string()),
+        ("100.25".into(), "100.00".into())
+    );
+}
+
+#[test]
 fn fewer_than_three_votes_are_thin() {
-    assert_eq!(answer(&quotes(&[("a", "1")]), &default()), (Thin, price("1")));
-    assert_eq!(answer(&quotes(&[("a", "1"), ("b", "1")]), &default()), (Thin, price("1")));
+    assert_eq!(answer(&quotes(&[("a", "1")]), &default()), (Thin, Some("1".into())));
+    assert_eq!(answer(&quotes(&[("a", "1"), ("b", "1")]), &default()), (Thin, Some("1".into())));
     let three = quotes(&[("a", "1"), ("b", "1"), ("c", "1")]);
-    assert_eq!(answer(&three, &default()), (Agreed, price("1")));
+    assert_eq!(answer(&three, &default()), (Agreed, Some("1".into())));
 }
 
 #[test]
 fn fewer_votes_than_asked_for_make_no_price() {
     let two = quotes(&[("a", "1"), ("b", "1")]);
-    assert_eq!(answer(&two, &at_least(2)), (Thin, price("1")));
+    assert_eq!(answer(&two, &at_least(2)), (Thin, Some("1".into())));
     assert_eq!(answer(&two, &at_least(3)), (NoQuorum, None));
 }
 
 #[test]
 fn an_outlier_does_not_stand_for_the_quorum() {
     let feeds = quotes(&[("a", "100"), ("b", "100"), ("c", "100"), ("d", "100000")]);
-    assert_eq!(answer(&feeds, &at_least(3)), (Agreed, price("100")));
+    assert_eq!(answer(&feeds, &at_least(3)), (Agreed, Some("100".into())));
     assert_eq!(answer(&feeds, &at_least(4)), (NoQuorum, None));
 }
 
@@ -143,11 +153,14 @@ fn stale_votes_alone_make_no_price_but_statistics() {
 
 #[test]
 fn a_middle_pair_one_percent_apart_is_averaged_and_no_further() {
-    assert_eq!(answer(&quotes(&[("a", "100"), ("b", "101")]), &default()), (Thin, price("100.5")));
+    assert_eq!(
+        answer(&quotes(&[("a", "100"), ("b", "101")]), &default()),
+        (Thin, Some("100.5".into()))
+    );
     let wider = quotes(&[("a", "100"), ("b", "101.000000000000001")]);
     assert_eq!(answer(&wider, &default()), (Disputed, None));
     let four = quotes(&[("a", "99"), ("b", "100"), ("c", "101"), ("d", "102")]);
-    assert_eq!(answer(&four, &default()), (Agreed, price("100.5")));
+    assert_eq!(answer(&four, &default()), (Agreed, Some("100.5".into())));
     let split = quotes(&[("a", "99"), ("b", "100"), ("c", "101.1"), ("d", "102")]);
     assert_eq!(answer(&split, &default()), (Disputed, None));
 }
@@ -155,7 +168,7 @@ fn a_middle_pair_one_percent_apart_is_averaged_and_no_further() {
 #[test]
 fn an_odd_count_has_one_middle_and_no_dispute() {
     let feeds = quotes(&[("a", "90"), ("b", "100"), ("c", "110")]);
-    assert_eq!(answer(&feeds, &default()), (Agreed, price("100")));
+    assert_eq!(answer(&feeds, &default()), (Agreed, Some("100".into())));
 }
 
 #[test]
@@ -163,7 +176,7 @@ fn weights_that_meet_at_half_have_a_middle_pair() {
     // 99.9 100 100 | 101 101 101.1, and then further apart.
     let even = weighing(&[("a", 2), ("b", 2)]);
     let feeds = quotes(&[("a", "100"), ("b", "101"), ("c", "99.9"), ("d", "101.1")]);
-    assert_eq!(answer(&feeds, &even), (Agreed, price("100.5")));
+    assert_eq!(answer(&feeds, &even), (Agreed, Some("100.5".into())));
     let feeds = quotes(&[("a", "100"), ("b", "101.5"), ("c", "99.9"), ("d", "101.6")]);
     assert_eq!(answer(&feeds, &even), (Disputed, None));
 }
@@ -171,7 +184,7 @@ fn weights_that_meet_at_half_have_a_middle_pair() {
 #[test]
 fn of_two_the_heavier_decides_and_equals_dispute() {
     let feeds = quotes(&[("a", "100"), ("b", "200")]);
-    assert_eq!(answer(&feeds, &weighing(&[("b", 2)])), (Thin, price("200")));
+    assert_eq!(answer(&feeds, &weighing(&[("b", 2)])), (Thin, Some("200".into())));
     assert_eq!(answer(&feeds, &weighing(&[("a", 2), ("b", 2)])), (Disputed, None));
 }
 
@@ -182,9 +195,9 @@ fn no_weight_counts_more_than_a_third() {
         quotes(&[("big", "104"), ("a", "100"), ("b", "100"), ("c", "100.4"), ("d", "100.4")]);
     let tolerant = ConsensusPolicy { outlier_mads: 1_000_000, ..weighing(&[("big", 1_000)]) };
     // Capped at 2 of 6: 100 100 100.4 | 100.4 104 104.
-    assert_eq!(answer(&feeds, &tolerant), (Agreed, price("100.4")));
+    assert_eq!(answer(&feeds, &tolerant), (Agreed, Some("100.4".into())));
     let three = quotes(&[("big", "104"), ("a", "100"), ("b", "101")]);
-    assert_eq!(answer(&three, &weighing(&[("big", 1_000)])), (Agreed, price("101")));
+    assert_eq!(answer(&three, &weighing(&[("big", 1_000)])), (Agreed, Some("101".into())));
 }
 
 #[test]
@@ -192,9 +205,9 @@ fn two_heavy_sources_are_both_capped() {
     // 9, 9, 1, 1: capped at 2, 2, 1, 1. The heavy pair at the top meets the light ones' weight only with one of them.
     let policy = weighing(&[("x", 9), ("y", 9)]);
     let feeds = quotes(&[("a", "100"), ("b", "100.1"), ("x", "100.2"), ("y", "100.4")]);
-    assert_eq!(answer(&feeds, &policy), (Agreed, price("100.2")));
+    assert_eq!(answer(&feeds, &policy), (Agreed, Some("100.2".into())));
     let feeds = quotes(&[("x", "100"), ("a", "100.1"), ("b", "100.2"), ("y", "100.3")]);
-    assert_eq!(answer(&feeds, &policy), (Agreed, price("100.15")));
+    assert_eq!(answer(&feeds, &policy), (Agreed, Some("100.15".into())));
 }
 
 #[test]
@@ -262,7 +275,7 @@ fn the_newest_of_a_group_votes_with_the_largest_fresh_weight() {
 fn a_group_named_like_a_source_takes_that_source_in() {
     let policy = grouping(&[("binance_us", "binance")]);
     let feeds = [earlier("binance", "1", SECOND), earlier("binance_us", "2", 2 * SECOND)];
-    assert_eq!(answer(&feeds, &policy), (Thin, price("1")));
+    assert_eq!(answer(&feeds, &policy), (Thin, Some("1".into())));
 }
 
 #[test]

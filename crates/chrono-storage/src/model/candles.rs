@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono_domain::{Candle, ExactSum, Price, StoredTick, Timestamp};
+use chrono_domain::{Candle, ExactSum, StoredTick, Timestamp};
 
 use super::ModelStore;
 use super::paper::Number;
@@ -54,14 +54,13 @@ fn is_within(range: &CandleRange, stored: &StoredTick) -> bool {
 fn fold(mut ticks: Vec<StoredTick>) -> Option<Candle> {
     ticks.sort_by_key(|stored| (stored.tick.timestamp, stored.arrival));
     let (first, last) = (ticks.first()?, ticks.last()?);
-    let mut prices: Vec<Price> = ticks.iter().map(|stored| stored.tick.price).collect();
-    // Among equal values, the text with the most decimals comes first.
-    prices.sort_by_cached_key(|price| {
-        (Number::read(price), std::cmp::Reverse(Number::read(price).scale()))
-    });
-    let low = *prices.first()?;
-    prices.sort_by_cached_key(|price| (Number::read(price), Number::read(price).scale()));
-    let high = *prices.last()?;
+    // Among equal values the text with the most decimals wins both ways.
+    let valued =
+        || ticks.iter().map(|stored| (Number::read(&stored.tick.price), stored.tick.price));
+    let (_, high) = valued()
+        .max_by(|(left, _), (right, _)| left.cmp(right).then(left.scale().cmp(&right.scale())))?;
+    let (_, low) = valued()
+        .min_by(|(left, _), (right, _)| left.cmp(right).then(right.scale().cmp(&left.scale())))?;
     let sized = || ticks.iter().filter_map(|stored| Some((stored.tick.price, stored.tick.volume?)));
     let volumes = sized().map(|(_, volume)| Number::read(&volume));
     let notionals =

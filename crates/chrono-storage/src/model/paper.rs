@@ -8,7 +8,7 @@ use std::iter::repeat_n;
 #[derive(Debug, Clone)]
 pub(super) struct Number {
     /// Digits, the least first.
-    digits: Vec<u8>,
+    digits: Vec<u32>,
     /// How many of them stand after the point.
     scale: usize,
 }
@@ -18,7 +18,8 @@ impl Number {
     pub(super) fn read(printed: &impl fmt::Display) -> Self {
         let text = printed.to_string();
         let scale = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-        let digits = text.bytes().rev().filter(u8::is_ascii_digit).map(|digit| digit - b'0');
+        let digits =
+            text.bytes().rev().filter(u8::is_ascii_digit).map(|digit| u32::from(digit - b'0'));
         Self { digits: digits.collect(), scale }
     }
 
@@ -30,48 +31,47 @@ impl Number {
     /// Adds; the longer scale stays.
     pub(super) fn plus(&self, other: &Self) -> Self {
         let scale = self.scale.max(other.scale);
-        let (left, right) = (self.digits_at(scale), other.digits_at(scale));
-        let places = left.len().max(right.len()) + 1;
-        let pairs = left
-            .into_iter()
-            .chain(repeat_n(0, places))
-            .zip(right.into_iter().chain(repeat_n(0, places)));
-        let mut carry = 0;
-        let digits = pairs.take(places).map(|(left, right)| {
-            let sum = left + right + carry;
-            carry = sum / 10;
-            sum % 10
-        });
-        Self { digits: digits.collect(), scale }
+        let (mut columns, addend) = (self.digits_at(scale), other.digits_at(scale));
+        columns.resize(columns.len().max(addend.len()) + 1, 0);
+        for (column, digit) in columns.iter_mut().zip(addend) {
+            *column += digit;
+        }
+        Self { digits: carried(columns), scale }
     }
 
     /// Multiplies; the scales add up.
     pub(super) fn times(&self, other: &Self) -> Self {
-        let rows = self.digits.iter().enumerate().map(|(place, digit)| {
-            let mut carry = 0;
-            let products = other.digits.iter().chain([&0]).map(|factor| {
-                let product = digit * factor + carry;
-                carry = product / 10;
-                product % 10
-            });
-            Self { digits: repeat_n(0, place).chain(products).collect(), scale: 0 }
-        });
-        let none = Self { digits: Vec::new(), scale: 0 };
-        let product = rows.fold(none, |sum, row| sum.plus(&row));
-        Self { scale: self.scale + other.scale, ..product }
+        let mut columns = vec![0; self.digits.len() + other.digits.len()];
+        for (place, digit) in self.digits.iter().enumerate() {
+            for (column, factor) in columns.iter_mut().skip(place).zip(&other.digits) {
+                *column += digit * factor;
+            }
+        }
+        Self { digits: carried(columns), scale: self.scale + other.scale }
     }
 
     /// Gives the digits with zeros added until `scale` of them stand after the point.
-    fn digits_at(&self, scale: usize) -> Vec<u8> {
+    fn digits_at(&self, scale: usize) -> Vec<u32> {
         repeat_n(0, scale - self.scale).chain(self.digits.iter().copied()).collect()
     }
+}
+
+/// Carries what is above nine in a column on to the next; the last column is wide enough.
+fn carried(columns: Vec<u32>) -> Vec<u32> {
+    let mut carry = 0;
+    let digits = columns.into_iter().map(|column| {
+        let sum = column + carry;
+        carry = sum / 10;
+        sum % 10
+    });
+    digits.collect()
 }
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let places = self.digits.len().max(self.scale + 1);
         let padded = self.digits.iter().copied().chain(repeat_n(0, places - self.digits.len()));
-        let mut digits: Vec<u8> = padded.collect();
+        let mut digits: Vec<u32> = padded.collect();
         while digits.len() > self.scale + 1 && digits.last() == Some(&0) {
             digits.pop();
         }

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use chrono_domain::{Arrival, Interval, Price, Source, Symbol, Tick, Timestamp, Volume, WorkerId};
 use chrono_storage::model::{Fault, ModelStore, ReadFault};
 use chrono_storage::{
-    Appended, CandleRange, CandleStore, Idempotency, IdempotencyKey, NewBatch, StoreError,
-    TickRange, TickStore,
+    Appended, CandleRange, CandleStore, Idempotency, IdempotencyKey, NewBatch, Store, StoreError,
+    TickRange, TickStore, conformance,
 };
+use proptest::prelude::*;
 
 fn symbol() -> Symbol {
     Symbol::try_new("BTC/USD").unwrap()
@@ -116,4 +117,40 @@ async fn folds_a_bucket_exactly() {
     let notional = candle.notional.unwrap().to_string();
     assert_eq!(notional, "200000000000000000.18000000000000000300");
     assert_eq!((candle.count, buckets.len(), buckets[1].candle.volume), (4, 2, None));
+}
+
+/// The model keeps nothing across restarts, so a place of it is the store itself.
+async fn same_again() -> impl AsyncFn() -> Arc<dyn Store> {
+    let store: Arc<dyn Store> = Arc::new(ModelStore::default());
+    async move || Arc::clone(&store)
+}
+
+#[tokio::test]
+async fn keeps_every_promise_of_the_contract() {
+    conformance::run_all(async || Arc::new(ModelStore::default()) as Arc<dyn Store>).await;
+    conformance::run_restarts(same_again).await;
+}
+
+#[tokio::test]
+async fn keeps_the_promises_about_failed_calls() {
+    let store = ModelStore::default();
+    let refuse = || store.next_commit(Fault::Refuse(1));
+    conformance::ticks::a_refused_batch_harms_no_other_of_the_same_call(&store, refuse).await;
+    for fault in [Fault::Unavailable, Fault::Overloaded] {
+        let store = ModelStore::default();
+        let fail = || store.next_commit(fault);
+        conformance::ticks::nothing_is_stored_of_a_call_that_answers_err(&store, fail).await;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Shows that the comparison runs and that one model has one answer; other backends meet the model there.
+    #[test]
+    fn answers_as_another_model_does(ops in conformance::generate::ops(24)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (left, right) = (ModelStore::default(), ModelStore::default());
+        runtime.block_on(conformance::same_answers(&left, &right, &ops));
+    }
 }

@@ -40,15 +40,22 @@ fn equal_feeds_do_not_deviate() {
     );
 }
 
-/// Half of the feeds at zero and half at R deviate by R/2 √(n/(n - 1)), and n(n - 1) R² is past 256 bits here.
+/// Half of the feeds at zero and half at R deviate by R/2 √(n/(n - 1)); here the sum of the squares is past 256 bits.
 #[test]
 fn a_window_of_extremes_stays_exact() {
-    let count = 200_000;
+    let count = 600_000;
     let units: Vec<u128> = (0..count).map(|at| if at % 2 == 0 { 0 } else { LARGEST }).collect();
     let found = of(&units);
     assert_eq!((found.median, found.mean), (LARGEST.div_ceil(2), LARGEST.div_ceil(2)));
     // √(n R² / (4 (n - 1))), computed apart with integers of any length.
-    assert_eq!(found.std_dev, Some(500_001_250_004_687_519_531_335_449_603_273_246));
+    assert_eq!(found.std_dev, Some(500_000_416_667_187_500_723_380_684_559_838_568));
+}
+
+/// The deviation is a hair above 1.5; each part of the sum of squares is below n - 1, and their sum is not.
+#[test]
+fn a_long_window_of_small_steps_stays_exact() {
+    let units: Vec<u128> = (0..200_000).map(|at| at % 2 * 3).collect();
+    assert_eq!(of(&units), Statistics { median: 2, mean: 2, std_dev: Some(2) });
 }
 
 proptest! {

@@ -1,0 +1,115 @@
+//! From the bus to the clients.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use chrono_cache::{Bus, BusEntry, BusRead, LatestBook};
+use chrono_domain::Seq;
+
+use super::{BusHealth, Core, Hub};
+use crate::frame::{Encoder, Frame};
+use crate::outbox::Outbox;
+use crate::values::Values;
+
+/// Pause after a failed read of the bus.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+impl Hub {
+    /// Publishes what the bus carries, for as long as it is polled; one call at a time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: the next call goes on after the last update published.
+    pub async fn run(&self, bus: &dyn Bus, book: &LatestBook) {
+        self.finish_fan_out();
+        loop {
+            let head = self.lock().head;
+            match bus.read(head).await {
+                Ok(BusRead::Entries(entries)) => {
+                    entries.iter().for_each(|entry| self.publish(entry, book));
+                    // The clients just woken may sit in this worker's queue.
+                    tokio::task::yield_now().await;
+                }
+                Ok(BusRead::Lost(after)) => self.skip_to(after, book),
+                Err(fault) => {
+                    tracing::warn!(error = &fault as &dyn std::error::Error, "bus not readable");
+                    self.note_failing();
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Sends the updates of one entry to whoever is subscribed.
+    pub(super) fn publish(&self, entry: &BusEntry, book: &LatestBook) {
+        let head = self.lock().head;
+        if entry.first > head.next() {
+            self.skip_to(Seq(entry.first.0 - 1), book);
+        }
+        let frames =
+            self.encoder.lock().unwrap_or_else(PoisonError::into_inner).encode(entry, head);
+        let mut idle = Vec::new();
+        for frame in frames {
+            // The lock is taken anew for each frame, so that clients that come or catch up wait for one at most.
+            self.lock().admit(Arc::new(frame), self.settings.queue_frames_max, &mut idle);
+        }
+        // Woken after the whole entry: the ticks of one commit share a write.
+        idle.iter().for_each(|outbox| outbox.wake());
+        let lag = self.clock.now().since(entry.published_at);
+        self.lock().bus = BusHealth::Reading(lag);
+    }
+
+    /// Goes on after a hole in what the bus gave; clients get to know by a gap.
+    pub(super) fn skip_to(&self, after: Seq, book: &LatestBook) {
+        tracing::warn!(after = after.0, "updates lost by the bus");
+        let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut core = self.lock();
+        for outbox in core.registry.outboxes() {
+            outbox.lock().leave_behind(core.head);
+        }
+        core.ring.restart(after);
+        (core.head, core.floor) = (after, after);
+        seed(&mut encoder, &mut core.values, book, after);
+        core.registry.outboxes().for_each(|outbox| outbox.wake());
+    }
+
+    /// Offers again what a fan-out that was cut short by a panic may not have reached.
+    fn finish_fan_out(&self) {
+        let mut core = self.lock();
+        let unfinished: Vec<_> = core.ring.after(core.head).cloned().collect();
+        let mut idle = Vec::new();
+        for frame in unfinished {
+            core.fan_out(&frame, self.settings.queue_frames_max, &mut idle);
+        }
+        idle.iter().for_each(|outbox| outbox.wake());
+    }
+
+    fn note_failing(&self) {
+        let now = self.clock.uptime();
+        let mut core = self.lock();
+        if let BusHealth::Reading(_) = core.bus {
+            core.bus = BusHealth::Failing(now);
+        }
+    }
+}
+
+impl Core {
+    fn admit(&mut self, frame: Arc<Frame>, queue_max: usize, idle: &mut Vec<Arc<Outbox>>) {
+        self.ring.push(Arc::clone(&frame));
+        self.fan_out(&frame, queue_max, idle);
+    }
+
+    fn fan_out(&mut self, frame: &Arc<Frame>, queue_max: usize, idle: &mut Vec<Arc<Outbox>>) {
+        self.values.apply(frame);
+        let outboxes = self.registry.subscribers(&frame.symbol);
+        idle.extend(outboxes.filter(|outbox| outbox.offer(frame, queue_max)).cloned());
+        self.head = frame.seq;
+    }
+}
+
+/// Takes the book's values as current as of `head`.
+pub(super) fn seed(encoder: &mut Encoder, values: &mut Values, book: &LatestBook, head: Seq) {
+    for entry in book.entries() {
+        entry.by_source.iter().for_each(|stored| encoder.note(stored));
+        values.seed(&Arc::new(encoder.seed(head, &entry.newest)));
+    }
+}
