@@ -11,6 +11,7 @@ mod metadata;
 mod metrics;
 mod page;
 mod prices;
+mod question;
 mod stream;
 
 use crate::app::App;

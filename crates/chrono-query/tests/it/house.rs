@@ -154,5 +154,5 @@ pub(crate) fn json(body: &[u8]) -> Value {
 
 /// Runs a future that only the model keeps waiting.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }

@@ -109,6 +109,15 @@ async fn memory_answers_while_the_store_is_away() {
     assert!(matches!(answer, Err(QueryError::Store(_))));
 }
 
+#[tokio::test(start_paused = true)]
+async fn memory_answers_while_the_store_hangs() {
+    let house = house().await;
+    house.store.next_read(ReadFault::Hang);
+    let symbols = ["BTC/USD", "XRP/USD"].map(symbol);
+    let latest = house.kept.latest(&symbols, None).await.unwrap();
+    assert_eq!((latest.prices.len(), latest.missing), (1, vec![symbol("XRP/USD")]));
+}
+
 #[tokio::test]
 async fn takes_1_to_100_symbols() {
     let house = house().await;

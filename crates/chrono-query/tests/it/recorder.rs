@@ -1,5 +1,7 @@
 //! The recorder: what is stored equals what is computed, and late ticks revise it.
 
+use std::time::Duration;
+
 use chrono_domain::{Clock, Symbol, Timestamp};
 use chrono_query::{ConsensusQuery, Explain};
 use chrono_storage::model::{Fault, ReadFault};
@@ -82,6 +84,42 @@ async fn a_failed_step_is_done_again() {
     assert_eq!(stored(&house, time).await.unwrap().revision, 1);
 }
 
+/// Lets the recorder run by itself until an answer stands at a revision.
+async fn run_until(house: &House, time: &str, revision: u32) {
+    let reached = async {
+        while stored(house, time).await.is_none_or(|found| found.revision < revision) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            house.advance_ms(100);
+        }
+    };
+    tokio::select! {
+        () = house.recorder.run() => panic!("the recorder ended"),
+        reached = tokio::time::timeout(Duration::from_mins(1), reached) => reached.unwrap(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_runs_by_itself_and_survives_a_store_that_is_away() {
+    let house = House::new(NOW);
+    house.post(tick("a", at("2025-10-09T12:34:56Z"), "1")).await;
+    house.store.next_read(ReadFault::Unavailable);
+    run_until(&house, "2025-10-09T12:35:00Z", 0).await;
+    house.post(tick("b", at("2025-10-09T12:34:57Z"), "1")).await;
+    run_until(&house, "2025-10-09T12:35:00Z", 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_tick_that_a_crash_left_undone_is_found_at_the_start() {
+    let house = House::new(NOW);
+    house.post(tick("a", at("2025-10-09T12:34:53Z"), "1")).await;
+    house.advance_ms(1_000);
+    house.record().await;
+    house.store_only(tick("b", at("2025-10-09T12:34:50Z"), "2"), |_, _| {}).await;
+    house.record().await;
+    assert_eq!(stored(&house, "2025-10-09T12:34:55Z").await.unwrap().revision, 0);
+    run_until(&house, "2025-10-09T12:34:55Z", 1).await;
+}
+
 #[tokio::test]
 async fn a_long_backfill_is_worked_off_in_steps() {
     let house = House::new(NOW);
@@ -91,7 +129,7 @@ async fn a_long_backfill_is_worked_off_in_steps() {
         house.advance_ms(5_000);
         house.record().await;
     }
-    let last = house.clock.now().minus(std::time::Duration::from_mins(10));
+    let last = house.clock.now().minus(Duration::from_mins(10));
     for minute in 0..48 {
         let time = Timestamp::from_micros(at(NOW).micros() + minute * 60_000_000).unwrap();
         assert!(time < last);
