@@ -4,4 +4,5 @@ mod running;
 
 mod append;
 mod candles;
+mod contract;
 mod files;
