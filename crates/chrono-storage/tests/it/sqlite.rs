@@ -6,3 +6,4 @@ mod append;
 mod candles;
 mod contract;
 mod files;
+mod kill;
