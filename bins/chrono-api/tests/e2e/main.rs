@@ -2,6 +2,9 @@
 #![cfg(test)]
 
 mod ask;
+#[path = "../../../../crates/chrono-domain/tests/it/oracle.rs"]
+#[expect(dead_code, reason = "the domain's own tests use the rest of it")]
+mod oracle;
 mod recordings;
 mod service;
 

@@ -103,7 +103,7 @@ async fn candles(reader: &Client, query: &RangeQuery) -> Vec<RangeCandle> {
 }
 
 fn minute_of(time: &str) -> Timestamp {
-    Interval::M1.bucket_start(Timestamp::parse_rfc3339(time).unwrap())
+    Interval::M1.bucket(Timestamp::parse_rfc3339(time).unwrap())
 }
 
 fn just_before(at: Timestamp) -> Timestamp {
