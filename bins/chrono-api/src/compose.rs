@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use chrono_auth::{KeyService, Keyring, Limit};
-use chrono_cache::memory::{MemoryAnswers, MemoryBus};
+use chrono_cache::memory::{ANSWER_BYTES_MAX, MemoryAnswers, MemoryBus};
 use chrono_cache::{Bus, LatestBook};
 use chrono_domain::Clock;
 use chrono_ingest::{Ingest, IngestSettings, Writer};
@@ -32,8 +32,6 @@ use crate::upkeep;
 const STORE_FILE: &str = "chrono.db";
 /// The threads that read the embedded store, by the names that readiness and metrics show.
 const READERS: [&str; 3] = ["store-reader-1", "store-reader-2", "store-reader-3"];
-/// Ready answers kept in memory, in bytes. Too few, and the same questions are computed again; too many cost memory.
-const ANSWER_BYTES: u64 = 64 << 20;
 /// Failed authentications a minute of one address before it must wait.
 const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
 
@@ -144,7 +142,7 @@ impl Base {
         });
         let (store, book, clock) =
             (Arc::clone(&self.store), Arc::clone(&self.book), Arc::clone(&self.clock));
-        let answers = Arc::new(MemoryAnswers::new(Arc::clone(&clock), ANSWER_BYTES));
+        let answers = Arc::new(MemoryAnswers::new(Arc::clone(&clock), ANSWER_BYTES_MAX));
         PriceQueries::new(store, book, answers, clock, settings)
     }
 
