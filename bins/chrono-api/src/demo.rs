@@ -36,7 +36,10 @@ struct Keys {
 /// Runs the demo until a signal.
 pub(crate) async fn run(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen()?;
-    let keys = Keys { internal: CreatedKey::unstored(Role::Internal)?, public: CreatedKey::unstored(Role::Public)? };
+    let keys = Keys {
+        internal: CreatedKey::unstored(Role::Internal)?,
+        public: CreatedKey::unstored(Role::Public)?,
+    };
     let config = config::load(&own_settings(sources, &keys))?;
     claim(&config.data_dir)?;
     let gateway = start(&config).await?;
@@ -58,7 +61,9 @@ fn own_settings(sources: &Sources, keys: &Keys) -> Sources {
     for foreign in ["DATABASE_URL", "REDIS_URL", "ADMIN_API_KEYS", "PUBLIC_PAID_API_KEYS"] {
         own = own.without(foreign);
     }
-    for (name, text) in [("CHRONO_DATA_DIR", DIRECTORY), ("HOST", "127.0.0.1"), ("LOG_LEVEL", "warn")] {
+    for (name, text) in
+        [("CHRONO_DATA_DIR", DIRECTORY), ("HOST", "127.0.0.1"), ("LOG_LEVEL", "warn")]
+    {
         if !flagged(name) {
             own = own.with_flag(name, text);
         }
@@ -69,7 +74,8 @@ fn own_settings(sources: &Sources, keys: &Keys) -> Sources {
 
 /// Makes a directory the demo's own, unless it holds something else.
 fn claim(directory: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
     let marker = directory.join(MARKER);
     let empty = fs::read_dir(directory)?.next().is_none();
     anyhow::ensure!(
@@ -94,9 +100,19 @@ impl Simulation {
         let symbols = SYMBOLS.iter().filter_map(|name| Symbol::try_new(name).ok()).collect();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let seed = clock.now().micros().unsigned_abs();
-        let config = SimConfig { seed, exchanges: EXCHANGES, symbols, rate: RATE, duration: None, run: format!("demo-{seed}") };
+        let config = SimConfig {
+            seed,
+            exchanges: EXCHANGES,
+            symbols,
+            rate: RATE,
+            duration: None,
+            run: format!("demo-{seed}"),
+        };
         let ended = match Client::new(&format!("http://{}", self.gateway), self.key) {
-            Ok(client) => sim::run(config, client, clock, &self.cancel).await.map(drop).map_err(anyhow::Error::from),
+            Ok(client) => sim::run(config, client, clock, &self.cancel)
+                .await
+                .map(drop)
+                .map_err(anyhow::Error::from),
             Err(error) => Err(error.into()),
         };
         if let Err(error) = ended {
@@ -106,7 +122,12 @@ impl Simulation {
 }
 
 /// Prints what a newcomer needs: where to look, the keys, and lines to copy.
-fn write_greeting(out: &mut dyn Write, address: SocketAddr, keys: &Keys, directory: &Path) -> anyhow::Result<()> {
+fn write_greeting(
+    out: &mut dyn Write,
+    address: SocketAddr,
+    keys: &Keys,
+    directory: &Path,
+) -> anyhow::Result<()> {
     let (public, internal) = (keys.public.text.expose_secret(), keys.internal.text.expose_secret());
     let directory = directory.display();
     write!(

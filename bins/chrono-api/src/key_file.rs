@@ -9,7 +9,10 @@ use chrono_auth::{CreatedKey, KeyOrder, KeyService, Role, Tier};
 use secrecy::ExposeSecret;
 
 /// Makes a key of each role, writes them to `keys.txt`, readable by its owner only, and gives its path.
-pub(crate) async fn make_first_keys(keys: &KeyService, directory: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) async fn make_first_keys(
+    keys: &KeyService,
+    directory: &Path,
+) -> anyhow::Result<PathBuf> {
     let mut text = String::from(
         "# Made at the first start, because no key was configured. The gateway keeps only their hashes:\n\
          # this file is for you. More keys: chrono-api keys create\n",
@@ -24,7 +27,8 @@ pub(crate) async fn make_first_keys(keys: &KeyService, directory: &Path) -> anyh
 }
 
 async fn create(keys: &KeyService, role: Role) -> anyhow::Result<CreatedKey> {
-    let order = KeyOrder { role, tier: Tier::Free, client: "first start".to_owned(), not_after: None };
+    let order =
+        KeyOrder { role, tier: Tier::Free, client: "first start".to_owned(), not_after: None };
     Ok(keys.create(order).await?)
 }
 

@@ -1,11 +1,9 @@
 //! Coming to hold topics, and giving them up.
 
-use std::collections::HashSet;
-
 use chrono_domain::{Epoch, Seq};
 
 use super::{Client, Core};
-use crate::outbox::{ClientId, Mode, Snapshot, State};
+use crate::outbox::{ClientId, Mode};
 use crate::topic::Topic;
 
 /// What a client asks to be sent.
@@ -103,7 +101,8 @@ impl Client {
         let room = self.hub.settings.topics_max;
         let (topics, surplus) = core.hold(id, &request.topics, from, room);
         if snapshot {
-            core.queue_snapshots(&mut state, &topics, position);
+            let asked: Vec<_> = topics.iter().map(|(_, id)| *id).collect();
+            core.queue_snapshots(id, &mut state, &asked, position);
         }
         let topics = topics.into_iter().map(|(topic, _)| topic).collect();
         Subscribed { topics, surplus, position: from, resumption, snapshot }
@@ -162,12 +161,5 @@ impl Core {
             }
         }
         (held, surplus)
-    }
-
-    fn queue_snapshots(&self, state: &mut State, topics: &[(Topic, u32)], upto: Seq) {
-        let asked: HashSet<u32> = topics.iter().map(|(_, topic)| *topic).collect();
-        state.snapshots.retain(|snapshot| !asked.contains(&snapshot.topic));
-        let queued = topics.iter().map(|(_, topic)| Snapshot { topic: *topic, done: 0, upto });
-        state.snapshots.extend(queued);
     }
 }
