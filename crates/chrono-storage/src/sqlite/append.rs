@@ -40,36 +40,15 @@ pub(super) fn append(
     writer: &mut Writer,
     batches: &[Arc<NewBatch>],
 ) -> Result<Vec<Outcome>, Fault> {
-    append_watched(writer, batches, |_outcomes| ())
-}
-
-/// Stores batches, but answers before the commit: the control that a durability test must catch.
-#[cfg(feature = "failpoints")]
-pub(super) fn append_answered_early(
-    writer: &mut Writer,
-    batches: &[Arc<NewBatch>],
-    reply: tokio::sync::oneshot::Sender<Result<Vec<Outcome>, Fault>>,
-) -> Result<(), Fault> {
-    let answer = |outcomes: &mut Vec<Outcome>| drop(reply.send(Ok(std::mem::take(outcomes))));
-    append_watched(writer, batches, answer).map(drop)
-}
-
-/// Stores batches in one commit, and shows their outcomes before it.
-fn append_watched(
-    writer: &mut Writer,
-    batches: &[Arc<NewBatch>],
-    before_commit: impl FnOnce(&mut Vec<Outcome>),
-) -> Result<Vec<Outcome>, Fault> {
     hit("before_begin");
     let outcomes = writer.transact(|transaction, memory| {
         let memory = Memory::fresh(memory, transaction)?;
         let mut next = transaction.prepare_cached(NEXT_ARRIVAL)?.query_one([], |row| row.get(0))?;
         let outcomes =
             batches.iter().map(|batch| store_whole(transaction, memory, batch, &mut next));
-        let mut outcomes = outcomes.collect::<Result<_, _>>()?;
+        let outcomes = outcomes.collect::<Result<_, _>>()?;
         hit("after_insert");
         transaction.prepare_cached(SET_NEXT_ARRIVAL)?.execute([next])?;
-        before_commit(&mut outcomes);
         hit("before_commit");
         Ok(outcomes)
     })?;
