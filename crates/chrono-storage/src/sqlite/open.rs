@@ -124,7 +124,20 @@ pub enum OpenError {
 pub(super) struct StoreFile {
     pub(super) settings: Settings,
     /// Held for as long as a handle or a lane lives.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
+}
+
+/// The lock file beside the database, locked; the system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would not do while a child process is being started: it shares the open file until its exec.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the store's lock file stays locked");
+        }
+    }
 }
 
 impl StoreFile {
@@ -224,8 +237,8 @@ const fn synchronous(_settings: &Settings) -> &'static str {
     "full"
 }
 
-/// Takes the lock file beside the database; the system lets go of it when the process ends, however it ends.
-fn own(path: &Path) -> Result<File, OpenError> {
+/// Takes the lock, or says who has it.
+fn own(path: &Path) -> Result<Lock, OpenError> {
     let lock_path = beside(path, ".lock");
     let failed = |source| OpenError::File { path: lock_path.clone(), source };
     let file = File::options()
@@ -235,7 +248,7 @@ fn own(path: &Path) -> Result<File, OpenError> {
         .open(&lock_path)
         .map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }

@@ -265,7 +265,7 @@ async fn run(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 400, ..ProptestConfig::default() })]
     #[test]
     fn answers_as_the_model_does(steps in prop::collection::vec(any_step(), 1..24)) {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(run(steps));

@@ -91,7 +91,7 @@ async fn a_write_that_another_process_holds_up_stores_nothing_and_works_later() 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 256, ..ProptestConfig::default() })]
 
     /// Random operations on the file and on the model, the file opened again in between.
     #[test]
