@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod ask;
+mod fold;
 #[path = "../../../../crates/chrono-domain/tests/it/oracle.rs"]
 #[expect(dead_code, reason = "the domain's own tests use the rest of it")]
 mod oracle;
@@ -11,3 +12,4 @@ mod service;
 mod real_candles;
 mod real_consensus;
 mod real_input;
+mod real_ranges;
