@@ -1,3 +1,7 @@
-//! The chrono-api binary.
+//! The `chrono-api` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chrono_api::run::run(std::env::args_os(), &mut std::io::stdout())
+}

@@ -1,3 +1,10 @@
-//! Chores.
+//! `cargo xtask`: the project's chores.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use xtask::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

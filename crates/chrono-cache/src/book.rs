@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use chrono_domain::{Source, StoredTick, Symbol, Timestamp};
 
+use crate::LateTicks;
+
 /// Symbols are spread over this many locks, so that readers and the publisher seldom meet.
 const SHARDS: usize = 64;
 
@@ -76,22 +78,28 @@ impl LatestEntry {
 #[derive(Debug)]
 pub struct LatestBook {
     shards: Vec<RwLock<HashMap<Symbol, Arc<LatestEntry>>>>,
+    late: LateTicks,
 }
 
 impl Default for LatestBook {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
+        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
+        Self { shards, late: LateTicks::default() }
     }
 }
 
 impl LatestBook {
     /// Takes committed ticks in, in any order; a tick before `late_before` counts as a change of the past.
+    ///
+    /// A late tick is noted in [`LatestBook::late`] before `history_revision` grows, so whoever reads the revision
+    /// first and then asks for late ticks misses none.
     pub fn apply<'a>(
         &self,
         ticks: impl IntoIterator<Item = &'a StoredTick>,
         late_before: Timestamp,
     ) {
         for stored in ticks {
+            self.late.note(stored.tick.symbol, stored.tick.timestamp);
             let late = stored.tick.timestamp < late_before;
             let stored = Arc::new(stored.clone());
             let Some(shard) = self.shard(&stored.tick.symbol) else { continue };
@@ -124,6 +132,11 @@ impl LatestBook {
             .collect();
         all.sort_by_key(|entry| entry.newest.tick.symbol);
         all
+    }
+
+    /// Gives the late ticks that were taken in and not dealt with yet.
+    pub fn late(&self) -> &LateTicks {
+        &self.late
     }
 
     fn shard(&self, symbol: &Symbol) -> Option<&RwLock<HashMap<Symbol, Arc<LatestEntry>>>> {

@@ -17,6 +17,7 @@
 mod answers;
 mod book;
 mod bus;
+mod late;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -26,3 +27,4 @@ pub mod memory;
 pub use answers::AnswerCache;
 pub use book::{LatestBook, LatestEntry};
 pub use bus::{Bus, BusEntry, BusError, BusRead};
+pub use late::{LateSpan, LateTicks};

@@ -1,7 +1,10 @@
 //! Candles: open, high, low, close and volume of a set of ticks, as a commutative monoid.
 
+use crate::consensus::grid::Grid;
 use crate::sum::ExactSum;
-use crate::{OrderKey, Price, StoredTick};
+use crate::{OrderKey, Price, Rounded, StoredTick};
+
+mod vwap;
 
 /// What one or more ticks of a symbol come to.
 ///
@@ -60,6 +63,16 @@ impl Candle {
         self.volume = add(self.volume, other.volume);
         self.notional = add(self.notional, other.notional);
         self.count += other.count;
+    }
+
+    /// Gives the price weighted by volume, over the ticks with a volume; none when they traded nothing.
+    ///
+    /// It is rounded once, half to even, to the largest scale among open, high, low and close plus 6 places, at most
+    /// 18.
+    pub fn vwap(&self) -> Option<Rounded> {
+        let grid = Grid::of([self.open, self.high, self.low, self.close].into_iter());
+        let units = vwap::divide(self.notional?.units(), self.volume?.units(), grid.places())?;
+        Some(grid.rounded(units))
     }
 
     /// Merges candle into the place that may hold one.

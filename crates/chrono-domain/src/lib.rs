@@ -23,6 +23,7 @@
 
 mod candle;
 mod clock;
+mod consensus;
 mod decimal;
 mod interval;
 mod name;
@@ -33,6 +34,9 @@ mod timestamp;
 
 pub use candle::Candle;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use consensus::{
+    Consensus, ConsensusPolicy, ConsensusStatus, Feed, Rounded, SourceVote, Verdict,
+};
 pub use decimal::{DecimalError, Price, Volume};
 pub use interval::{Interval, IntervalError};
 pub use name::{NameError, Source, Symbol, WorkerId};

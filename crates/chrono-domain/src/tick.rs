@@ -24,7 +24,7 @@ impl TickError {
     }
 }
 
-/// A tick's free JSON object in canonical form: no white space, keys in order.
+/// A tick's free JSON object in canonical form: no white space, keys in the order sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Metadata(Arc<str>);
 

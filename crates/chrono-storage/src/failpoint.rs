@@ -1,6 +1,7 @@
 //! Named places where a test build ends the process, as a crash would.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The armed place and how many hits are left before it fires.
 static ARMED: Mutex<Option<(String, u32)>> = Mutex::new(None);
@@ -23,4 +24,17 @@ pub fn hit(place: &str) {
             std::process::abort();
         }
     }
+}
+
+/// Whether the writer acknowledges before COMMIT: the control that a durability test must catch.
+static EARLY_ACK: AtomicBool = AtomicBool::new(false);
+
+/// Makes the writer acknowledge before COMMIT.
+pub fn acknowledge_early() {
+    EARLY_ACK.store(true, Ordering::SeqCst);
+}
+
+/// Tells whether the writer acknowledges before COMMIT.
+pub fn acknowledges_early() -> bool {
+    EARLY_ACK.load(Ordering::SeqCst)
 }

@@ -1,1 +1,22 @@
-//! Placeholder.
+//! What Chrono's tests share: recorded market data, read where it lies.
+//!
+//! For tests only, and never a dependency of what ships. The recordings are not part of this repository; where they
+//! are absent, [`data_dir`] says so and the tests that need them have nothing to check.
+//!
+//! Three to read first: [`data_dir`], [`tick_files`] and [`read_rows`].
+//!
+//! ```
+//! use chrono_testkit::{TickRow, data_dir, read_rows, tick_files};
+//!
+//! if let Some(dir) = data_dir() {
+//!     for file in tick_files(&dir)? {
+//!         let rows: Vec<TickRow> = read_rows(&file)?;
+//!         assert!(!rows.is_empty());
+//!     }
+//! }
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+
+mod recording;
+
+pub use recording::{CandleRow, TickRow, data_dir, read_rows, tick_files};

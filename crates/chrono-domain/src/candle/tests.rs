@@ -41,6 +41,19 @@ fn has_no_volume_when_no_tick_has_one() {
     assert_eq!(some.notional.unwrap().to_string(), "1.50");
 }
 
+#[test]
+fn weighs_prices_by_volume() {
+    let vwap = |ticks: &[StoredTick]| fold(ticks).vwap().map(|price| price.to_string());
+    let half = [stored(1, 1, "1.00", Some("1")), stored(2, 2, "2.00", Some("3"))];
+    assert_eq!(vwap(&half).as_deref(), Some("1.75"));
+    let third = [stored(1, 1, "1.00", Some("1")), stored(2, 2, "2.00", Some("2"))];
+    assert_eq!(vwap(&third).as_deref(), Some("1.66666667"));
+    let unsaid = [stored(1, 1, "1.00", Some("1")), stored(2, 2, "9.00", None)];
+    assert_eq!(vwap(&unsaid).as_deref(), Some("1.00"));
+    assert_eq!(vwap(&[stored(1, 1, "1.00", None)]), None);
+    assert_eq!(vwap(&[stored(1, 1, "1.00", Some("0.00"))]), None);
+}
+
 prop_compose! {
     fn any_tick()(micros in 0_i64..6, price in 1_u32..9, scale in 0_usize..3, volume in prop::option::of(0_u32..50)) -> (i64, String, Option<String>) {
         let price = if scale == 0 { price.to_string() } else { format!("{price}.{}", "0".repeat(scale)) };

@@ -1,0 +1,236 @@
+//! The command line: commands, and a flag for every setting that is no secret.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config::{SETTINGS, Sources, flag_name};
+
+/// What the command line asks for.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// What to do.
+    pub action: Action,
+    /// The settings as they were found.
+    pub sources: Sources,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Run the gateway.
+    Serve,
+    /// Run the gateway with simulated exchanges.
+    Demo,
+    /// Print the effective configuration, or the example file.
+    ShowConfig(Shown),
+    /// Work on API keys.
+    Keys(KeysAction),
+    /// Bring the store's schema up to date, or only look.
+    Migrate(Migration),
+}
+
+/// Which configuration to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// What is in force.
+    Effective,
+    /// The commented example.
+    Example,
+}
+
+/// How far to go with a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Migration {
+    /// Apply what is missing.
+    Apply,
+    /// Only say what is missing.
+    Check,
+}
+
+/// What to do with API keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeysAction {
+    /// Make a key and print it once.
+    Create {
+        /// `public`, `internal` or `admin`.
+        role: String,
+        /// `free` or `paid`.
+        tier: Option<String>,
+        /// Whose key it is.
+        client: String,
+        /// Days until it ends.
+        days: Option<u32>,
+    },
+    /// Print every key without its secret.
+    List,
+    /// Make a second live key for the client of this one.
+    Rotate {
+        /// The key's id.
+        id: String,
+    },
+    /// End a key.
+    Revoke {
+        /// The key's id.
+        id: String,
+    },
+}
+
+/// Gives the command line's grammar.
+pub fn command() -> Command {
+    let flags = SETTINGS.iter().filter(|setting| !setting.secret).map(|setting| {
+        let env = format!("{} [env {}]", setting.help, setting.name);
+        Arg::new(setting.name)
+            .long(flag_name(setting))
+            .value_name("VALUE")
+            .help(env)
+            .global(true)
+            .help_heading("Settings")
+    });
+    Command::new("chrono-api")
+        .about("A self-hosted gateway for market prices")
+        .version(env!("CARGO_PKG_VERSION"))
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .help("Read settings from a TOML file")
+                .global(true),
+        )
+        .args(flags)
+        .subcommand(Command::new("serve").about("Run the gateway (the default)"))
+        .subcommand(
+            Command::new("demo")
+                .about("Run the gateway with three simulated exchanges on a store of its own"),
+        )
+        .subcommand(
+            Command::new("config").about("Print the effective settings, secrets masked").arg(
+                Arg::new("example")
+                    .long("example")
+                    .action(ArgAction::SetTrue)
+                    .help("Print .env.example in place of them"),
+            ),
+        )
+        .subcommand(keys_command())
+        .subcommand(
+            Command::new("migrate").about("Bring the store's schema up to date").arg(
+                Arg::new("check")
+                    .long("check")
+                    .action(ArgAction::SetTrue)
+                    .help("Only say what is missing; exit 1 if anything"),
+            ),
+        )
+}
+
+fn keys_command() -> Command {
+    let id = || {
+        Arg::new("id").required(true).value_name("ID").help("The key's id, as `keys list` shows it")
+    };
+    Command::new("keys")
+        .about("Work on API keys; a running gateway follows within 5 s")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("create")
+                .about("Make a key and print it, once")
+                .arg(
+                    Arg::new("role")
+                        .long("role")
+                        .required(true)
+                        .value_parser(["public", "internal", "admin"])
+                        .help("What it may do"),
+                )
+                .arg(
+                    Arg::new("tier")
+                        .long("tier")
+                        .value_parser(["free", "paid"])
+                        .help("How often a public key may ask"),
+                )
+                .arg(
+                    Arg::new("client")
+                        .long("client")
+                        .required(true)
+                        .value_name("NAME")
+                        .help("Whose key it is"),
+                )
+                .arg(
+                    Arg::new("days")
+                        .long("days")
+                        .value_name("N")
+                        .value_parser(clap::value_parser!(u32).range(1..))
+                        .help("Days until it ends; unset never"),
+                ),
+        )
+        .subcommand(Command::new("list").about("Print every key, without secrets"))
+        .subcommand(
+            Command::new("rotate")
+                .about("Make a second live key for the same client, and print it, once")
+                .arg(id()),
+        )
+        .subcommand(Command::new("revoke").about("End a key and its open streams").arg(id()))
+}
+
+/// Reads a parsed command line, the environment and the file.
+pub fn invocation(matches: &ArgMatches) -> Invocation {
+    let mut sources = Sources::defaults();
+    if let Some(file) = matches.get_one::<String>("config") {
+        sources = sources.with_file(&PathBuf::from(file));
+    }
+    sources = sources.with_environment();
+    for setting in SETTINGS.iter().filter(|setting| !setting.secret) {
+        if let Some(text) = matches.get_one::<String>(setting.name) {
+            sources = sources.with_flag(setting.name, text);
+        }
+    }
+    Invocation { action: action(matches), sources }
+}
+
+fn action(matches: &ArgMatches) -> Action {
+    match matches.subcommand() {
+        Some(("demo", _)) => Action::Demo,
+        Some(("config", found)) if found.get_flag("example") => Action::ShowConfig(Shown::Example),
+        Some(("config", _)) => Action::ShowConfig(Shown::Effective),
+        Some(("keys", found)) => Action::Keys(keys_action(found)),
+        Some(("migrate", found)) if found.get_flag("check") => Action::Migrate(Migration::Check),
+        Some(("migrate", _)) => Action::Migrate(Migration::Apply),
+        _ => Action::Serve,
+    }
+}
+
+fn keys_action(matches: &ArgMatches) -> KeysAction {
+    let text = |found: &ArgMatches, name: &str| found.get_one::<String>(name).cloned();
+    match matches.subcommand() {
+        Some(("create", found)) => KeysAction::Create {
+            role: text(found, "role").unwrap_or_default(),
+            tier: text(found, "tier"),
+            client: text(found, "client").unwrap_or_default(),
+            days: found.get_one::<u32>("days").copied(),
+        },
+        Some(("rotate", found)) => KeysAction::Rotate { id: text(found, "id").unwrap_or_default() },
+        Some(("revoke", found)) => KeysAction::Revoke { id: text(found, "id").unwrap_or_default() },
+        _ => KeysAction::List,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_flag_may_stand_before_or_after_the_command() {
+        for line in [["chrono-api", "--port", "5", "demo"], ["chrono-api", "demo", "--port", "5"]] {
+            let found = invocation(&command().try_get_matches_from(line).unwrap());
+            assert_eq!(found.action, Action::Demo);
+            assert_eq!(found.sources.get("PORT").unwrap().text, "5");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_no_flag() {
+        assert!(command().try_get_matches_from(["chrono-api", "--admin-api-keys", "x"]).is_err());
+    }
+}

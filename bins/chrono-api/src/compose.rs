@@ -1,0 +1,211 @@
+//! The composition root: the one place that names backends, and puts a gateway together.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use chrono_auth::{KeyService, Keyring, Limit};
+use chrono_cache::memory::{MemoryAnswers, MemoryBus};
+use chrono_cache::{AnswerCache, Bus, LatestBook};
+use chrono_domain::Clock;
+use chrono_ingest::{Ingest, IngestSettings, Writer};
+use chrono_query::PriceQueries;
+use chrono_storage::{KeyStore, Store};
+use chrono_storage::sqlite::{Access, Settings as StoreSettings, SqliteStore};
+use hyper::header::HeaderValue;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::config::{Config, HttpConfig};
+use crate::edge::{Edge, Gate, Origins, Route};
+use crate::http::{Server, Settings as HttpSettings};
+use crate::key_file::make_first_keys;
+use crate::routes;
+use crate::stream::StreamService;
+use crate::supervisor::{Policy, Supervisor};
+use crate::upkeep;
+
+/// The embedded store's file in the data directory.
+const STORE_FILE: &str = "chrono.db";
+/// The threads that read the embedded store, by the names that readiness and metrics show.
+const READERS: [&str; 3] = ["store-reader-1", "store-reader-2", "store-reader-3"];
+/// Failed authentications a minute of one address before it must wait.
+const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
+
+/// A gateway that accepts connections.
+pub(crate) struct Gateway {
+    /// Where it listens; the port is the real one also when the configuration said 0.
+    pub(crate) address: SocketAddr,
+    /// The file of the keys made at this start, if any were.
+    pub(crate) made_keys: Option<PathBuf>,
+    pub(crate) supervisor: Supervisor,
+}
+
+/// What every part is made of.
+struct Base {
+    clock: Arc<dyn Clock>,
+    supervisor: Supervisor,
+    store: Arc<dyn Store>,
+    book: Arc<LatestBook>,
+    bus: Arc<dyn Bus>,
+}
+
+impl Gateway {
+    /// Puts a gateway together and starts it.
+    pub(crate) async fn start(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        metrics: Option<PrometheusHandle>,
+    ) -> anyhow::Result<Self> {
+        // Bound first: a taken port is found before the store is touched.
+        let listener = listen(config.listen).await?;
+        let address = listener.local_addr()?;
+        let supervisor = Supervisor::new(Arc::clone(&clock));
+        let base = Base {
+            store: open_store(&config.data_dir, Access::Server, &supervisor, clock.as_ref())?,
+            book: Arc::new(LatestBook::default()),
+            bus: Arc::new(MemoryBus::default()),
+            clock,
+            supervisor,
+        };
+        let (keyring, made_keys) = base.open_keyring(config).await?;
+        let gate = Gate::new(keyring, config.limits, Limit::per_minute(FAILURES_PER_MINUTE), Arc::clone(&base.clock));
+        let app = base.start_parts(config, Arc::new(gate), metrics).await?;
+        app.serve(listener, &config.http)?;
+        app.serve_metrics_apart(config.metrics.listen).await?;
+        Ok(Self { address, made_keys, supervisor: base.supervisor })
+    }
+}
+
+impl Base {
+    /// Loads the keys; makes a first set when there is none at all.
+    async fn open_keyring(&self, config: &Config) -> anyhow::Result<(Arc<Keyring>, Option<PathBuf>)> {
+        let keyring = Arc::new(Keyring::new(config.keys.iter().cloned()));
+        let keys = KeyService::new(Arc::clone(&self.store) as Arc<dyn KeyStore>, Arc::clone(&keyring), Arc::clone(&self.clock));
+        keys.refresh().await.context("cannot read the stored keys")?;
+        let made = match keyring.is_empty() && keys.list().await?.is_empty() {
+            true => Some(make_first_keys(&keys, &config.data_dir).await?),
+            false => None,
+        };
+        self.supervisor.task("keys", Policy::Forever, move || {
+            let keys = keys.clone();
+            async move { keys.run().await }
+        });
+        Ok((keyring, made))
+    }
+
+    async fn start_parts(
+        &self,
+        config: &Config,
+        gate: Arc<Gate>,
+        metrics: Option<PrometheusHandle>,
+    ) -> anyhow::Result<Arc<App>> {
+        let ingest = self.start_ingest(config).await?;
+        let queries = self.start_queries(config)?;
+        let stream = self.start_stream(config, &gate);
+        upkeep::start(&self.store, &self.clock, &self.supervisor, metrics.clone());
+        Ok(Arc::new(App {
+            clock: Arc::clone(&self.clock),
+            gate,
+            ingest,
+            metrics,
+            metrics_apart: config.metrics.listen.is_some(),
+            queries,
+            store: Arc::clone(&self.store),
+            stream,
+            supervisor: self.supervisor.clone(),
+        }))
+    }
+
+    async fn start_ingest(&self, config: &Config) -> anyhow::Result<Ingest> {
+        let settings = IngestSettings { queue_batches: config.ingest_queue, names: config.names, ..IngestSettings::default() };
+        let (store, book, bus) = (Arc::clone(&self.store), Arc::clone(&self.book), Arc::clone(&self.bus));
+        let (ingest, writer) = Writer::start(settings, store, book, bus, Arc::clone(&self.clock))
+            .await
+            .context("cannot read the newest prices")?;
+        let writer = Arc::new(writer);
+        self.supervisor.task("writer", Policy::Forever, move || {
+            let writer = Arc::clone(&writer);
+            async move { writer.run().await }
+        });
+        Ok(ingest)
+    }
+}
+
+impl App {
+    /// Serves every route.
+    fn serve(self: &Arc<Self>, listener: TcpListener, http: &HttpConfig) -> anyhow::Result<()> {
+        let settings = HttpSettings {
+            connections_max: http.connections_max,
+            connections_per_ip_max: http.connections_per_ip_max,
+            ..HttpSettings::default()
+        };
+        self.listen_with("http", listener, routes::ALL, settings, origins(http))
+    }
+
+    /// Serves `/metrics` alone on an address of its own.
+    async fn serve_metrics_apart(self: &Arc<Self>, address: Option<SocketAddr>) -> anyhow::Result<()> {
+        let Some(address) = address else { return Ok(()) };
+        let listener = listen(address).await?;
+        self.listen_with("metrics", listener, routes::METRICS, HttpSettings::default(), Origins::Only(Vec::new()))
+    }
+
+    fn listen_with(
+        self: &Arc<Self>,
+        name: &'static str,
+        listener: TcpListener,
+        routes: &'static [Route<Self>],
+        settings: HttpSettings,
+        origins: Origins,
+    ) -> anyhow::Result<()> {
+        let edge = Edge::try_new(Arc::clone(self), routes, Arc::clone(&self.gate), origins, settings.body)?;
+        let server = Arc::new(Server::new(listener, Arc::new(edge), settings, self.supervisor.clone()));
+        self.supervisor.task(name, Policy::ToEnd, move || {
+            let server = Arc::clone(&server);
+            async move { server.run().await }
+        });
+        Ok(())
+    }
+}
+
+/// Opens the embedded store and runs its lanes; it closes when the supervisor halts.
+pub(crate) fn open_store(
+    directory: &Path,
+    access: Access,
+    supervisor: &Supervisor,
+    clock: &dyn Clock,
+) -> anyhow::Result<Arc<dyn Store>> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot make the directory {}", directory.display()))?;
+    let readers = NonZeroUsize::MIN.saturating_add(READERS.len() - 1);
+    let settings = StoreSettings { access, readers, ..StoreSettings::new(directory.join(STORE_FILE)) };
+    let (store, lanes) = SqliteStore::open(settings, clock)?;
+    let store = Arc::new(store);
+    supervisor.thread("store-writer", move || lanes.writer.run());
+    for (lane, name) in lanes.readers.into_iter().zip(READERS) {
+        supervisor.thread(name, move || lane.run());
+    }
+    let (halting, closing) = (supervisor.halting(), Arc::clone(&store));
+    supervisor.task("store-close", Policy::ToEnd, move || {
+        let (halting, closing) = (halting.clone(), Arc::clone(&closing));
+        async move {
+            halting.cancelled().await;
+            closing.close();
+        }
+    });
+    Ok(store)
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; is the port taken?"))
+}
+
+fn origins(http: &HttpConfig) -> Origins {
+    if http.cors_origins.iter().any(|origin| origin == "*") {
+        return Origins::Any;
+    }
+    Origins::Only(http.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect())
+}

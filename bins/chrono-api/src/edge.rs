@@ -1,0 +1,186 @@
+//! The edge: everything between the transport and the use cases.
+//!
+//! One table of [`Route`]s drives the router, the role check and the metrics' label. A request passes, in this order:
+//! request id, screen, route, key, role, limit, handler; whatever happens, the answer gets its headers, its line in
+//! the log and its place in the histogram. Only here are errors of the layers below turned into status and code.
+
+mod call;
+mod cors;
+mod error;
+mod gate;
+mod percent;
+mod query;
+mod reply;
+mod request_id;
+mod route;
+mod router;
+mod timings;
+mod visit;
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use chrono_auth::Decision;
+use chrono_domain::Clock;
+use futures_util::FutureExt;
+use hyper::body::Incoming;
+use hyper::header::{
+    ALLOW, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Method, Request};
+
+use crate::http::{Answer, BodyLimits, screen};
+use crate::supervisor::message_of;
+use gate::Passage;
+use router::{Endpoint, Found, Router};
+use visit::Visit;
+
+pub use call::Call;
+pub use cors::Origins;
+pub use error::{ApiError, Details, ErrorCode, ItemFault};
+pub use gate::Gate;
+pub use query::Query;
+pub use reply::{Reply, json, json_bytes, with_type};
+pub use request_id::RequestId;
+pub use route::{Access, Handler, KeyPlace, Route};
+pub use router::RouteError;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// Answers requests by a table of routes, for an application state `A`.
+#[derive(Debug)]
+pub struct Edge<A: 'static> {
+    app: Arc<A>,
+    router: Router<A>,
+    gate: Arc<Gate>,
+    origins: Origins,
+    body: BodyLimits,
+    clock: Arc<dyn Clock>,
+}
+
+impl<A: Send + Sync + 'static> Edge<A> {
+    /// Builds the router from the table.
+    ///
+    /// # Errors
+    /// [`RouteError`] when two routes cannot stand beside each other.
+    pub fn try_new(
+        app: Arc<A>,
+        routes: &'static [Route<A>],
+        gate: Arc<Gate>,
+        origins: Origins,
+        body: BodyLimits,
+    ) -> Result<Self, RouteError> {
+        let clock = gate.clock();
+        Ok(Self { app, router: Router::try_new(routes)?, gate, origins, body, clock })
+    }
+
+    /// Does what the request asks for, and says for whom.
+    async fn respond(
+        &self,
+        found: Found<'_, A>,
+        mut call: Call,
+        passage: &mut Passage,
+    ) -> Result<Reply, ApiError> {
+        screen(call.request()).map_err(ApiError::from)?;
+        let route = match found {
+            Found::Route(route) => route,
+            Found::Options => return Ok(reply::no_content()),
+            Found::WrongMethod(allow) => return Err(ApiError::wrong_method(allow)),
+            Found::Nothing => return Err(ApiError::new(ErrorCode::NotFound, "No such path")),
+        };
+        self.gate.admit(route, call.request(), call.peer(), passage)?;
+        call.enter(passage.principal.clone());
+        if passage.decision.is_some_and(|decision| !decision.allowed) {
+            return Err(ApiError::rate_limited(passage.decision));
+        }
+        (route.handler)(Arc::clone(&self.app), call).await
+    }
+
+    /// Gives the answer the headers that every answer has.
+    fn dress(
+        &self,
+        endpoint: &Endpoint<A>,
+        asked: &Asked,
+        decision: Option<Decision>,
+        response: &mut Reply,
+    ) {
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, asked.id.header());
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(decision) = decision {
+            dress_with_limit(headers, decision);
+        }
+        if asked.method == Method::OPTIONS {
+            headers.insert(ALLOW, endpoint.allow.clone());
+        }
+        if endpoint.cross_origin {
+            let preflight = (asked.method == Method::OPTIONS).then_some(&endpoint.allow);
+            self.origins.dress(headers, asked.origin.as_ref(), preflight);
+        }
+    }
+}
+
+/// What of a request is still needed when it is gone.
+struct Asked {
+    id: RequestId,
+    method: Method,
+    origin: Option<HeaderValue>,
+}
+
+impl<A: Send + Sync + 'static> Answer for Edge<A> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+        let asked = Asked {
+            id: RequestId::of(request.headers(), self.clock.now()),
+            method: request.method().clone(),
+            origin: request.headers().get(ORIGIN).cloned(),
+        };
+        let (endpoint, found, params) = self.router.find(&asked.method, request.uri().path());
+        let mut visit = Visit::begin(&self.clock, &asked.id, &request, &endpoint.timings);
+        let call = Call::new(request, peer, asked.id.clone(), params, self.body);
+        let mut passage = Passage::default();
+        let outcome = AssertUnwindSafe(self.respond(found, call, &mut passage)).catch_unwind();
+        let outcome = outcome.await.unwrap_or_else(|payload| Err(panicked(&*payload)));
+        let mut decision = passage.decision;
+        let mut response = outcome.unwrap_or_else(|fault| {
+            fault.log(&asked.id);
+            decision = fault.decision().or(decision);
+            fault.into_response(&asked.id)
+        });
+        self.dress(endpoint, &asked, decision, &mut response);
+        visit.end(&response, passage.principal.as_ref().map(|principal| principal.key_id));
+        response
+    }
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> ApiError {
+    metrics::counter!("task_panics_total", "task" => "request").increment(1);
+    ApiError::internal(message_of(payload))
+}
+
+/// Says what is left of the key's limit, in the words of the specification and in those of the IETF draft
+/// `draft-ietf-httpapi-ratelimit-headers`.
+fn dress_with_limit(headers: &mut HeaderMap, decision: Decision) {
+    let Decision { limit, remaining, reset_s, .. } = decision;
+    headers.insert(LIMIT, limit.into());
+    headers.insert(REMAINING, remaining.into());
+    headers.insert(RESET, reset_s.into());
+    let texts = [
+        (RATE_LIMIT_POLICY, format!("\"key\";q={limit};w=60")),
+        (RATE_LIMIT, format!("\"key\";r={remaining};t={reset_s}")),
+    ];
+    for (name, text) in texts {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(name, value);
+        }
+    }
+    if !decision.allowed {
+        headers.insert(RETRY_AFTER, decision.retry_after_s.into());
+    }
+}

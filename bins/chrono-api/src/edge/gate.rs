@@ -1,0 +1,227 @@
+//! Who may pass: key, role and limit.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use chrono_auth::{Bucket, Decision, Keyring, Limit, Limits, Principal, RateLimiter, customer_of};
+use chrono_domain::{Clock, WorkerId};
+use hyper::Request;
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName};
+
+use super::percent::decode;
+use super::{Access, ApiError, ErrorCode, KeyPlace, Route};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The scheme of a key in the Authorization header.
+const BEARER: &str = "Bearer ";
+
+/// Checks keys and counts requests, for routes and for streams whose key comes in a message.
+#[derive(Debug)]
+pub struct Gate {
+    keyring: Arc<Keyring>,
+    limiter: RateLimiter,
+    failures: RateLimiter,
+    limits: Limits,
+    failures_max: Limit,
+    clock: Arc<dyn Clock>,
+}
+
+/// Who passed, and what that left of the limit.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Passage {
+    pub(super) principal: Option<Principal>,
+    pub(super) decision: Option<Decision>,
+}
+
+/// Most keys and workers that are counted apart in a minute.
+const BUCKETS_MAX: usize = 100_000;
+/// Most addresses whose failures are counted apart in a minute.
+const ADDRESSES_MAX: usize = 20_000;
+
+impl Gate {
+    /// Opens to the keys of a keyring, with the limits of their roles, and with so many failures a minute of one
+    /// address: too many let keys be guessed faster, too few turn away offices where one program has an old key.
+    pub fn new(
+        keyring: Arc<Keyring>,
+        limits: Limits,
+        failures_max: Limit,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let limiter = RateLimiter::new(Arc::clone(&clock), BUCKETS_MAX);
+        let failures = RateLimiter::new(Arc::clone(&clock), ADDRESSES_MAX);
+        Self { keyring, limiter, failures, limits, failures_max, clock }
+    }
+
+    /// Says who presents a key.
+    ///
+    /// # Errors
+    /// `UNAUTHORIZED`, and `RATE_LIMIT_EXCEEDED` once the address failed too often; a valid key is never refused for
+    /// the failures of others behind its address.
+    pub fn authenticate(&self, key: &str, from: IpAddr) -> Result<Principal, ApiError> {
+        match self.keyring.authenticate(key, self.clock.now()) {
+            Ok(principal) => Ok(principal),
+            Err(fault) => Err(self.refuse(from, "Invalid API key").caused_by(fault)),
+        }
+    }
+
+    /// Says whether the holder of a key may use what a route's access guards.
+    ///
+    /// # Errors
+    /// `FORBIDDEN`.
+    pub fn authorize(&self, principal: &Principal, access: Access) -> Result<(), ApiError> {
+        if access.allows(principal.role) {
+            return Ok(());
+        }
+        let role = principal.role.as_str();
+        let message = format!("A key of the role {role} does not open this path");
+        Err(ApiError::new(ErrorCode::Forbidden, message))
+    }
+
+    /// Counts one request of a key; administrators are not counted.
+    pub fn count(&self, principal: &Principal) -> Option<Decision> {
+        let limit = self.limits.find(principal)?;
+        Some(self.limiter.check(Bucket::Key(principal.key_id), limit))
+    }
+
+    /// Counts one request of a worker behind a key.
+    ///
+    /// # Errors
+    /// `RATE_LIMIT_EXCEEDED`.
+    pub fn count_worker(&self, principal: &Principal, worker: WorkerId) -> Result<(), ApiError> {
+        let Some(limit) = self.limits.find(principal) else { return Ok(()) };
+        let decision = self.limiter.check(Bucket::Worker(principal.key_id, worker), limit);
+        if decision.allowed { Ok(()) } else { Err(ApiError::rate_limited(Some(decision))) }
+    }
+
+    /// Gives the keys that open something, so that streams can see when theirs no longer does.
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
+    }
+
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// Lets a request pass to its route, or says why not; `passage` says who it was as far as that is known.
+    pub(super) fn admit<A, B>(
+        &self,
+        route: &Route<A>,
+        request: &Request<B>,
+        peer: SocketAddr,
+        passage: &mut Passage,
+    ) -> Result<(), ApiError> {
+        if route.access == Access::Open {
+            return Ok(());
+        }
+        let query = match route.key_place {
+            KeyPlace::Header => None,
+            KeyPlace::HeaderOrQuery | KeyPlace::HeaderQueryOrLater => request.uri().query(),
+        };
+        let key = match presented(request.headers(), query) {
+            Presented::One(key) => key,
+            Presented::Several => return Err(self.refuse(peer.ip(), "Different API keys")),
+            Presented::None if route.key_place == KeyPlace::HeaderQueryOrLater => {
+                return Ok(());
+            }
+            Presented::None => return Err(self.refuse(peer.ip(), "Missing API key")),
+        };
+        let principal = self.authenticate(&key, peer.ip())?;
+        let principal = &*passage.principal.insert(principal);
+        self.authorize(principal, route.access)?;
+        passage.decision = self.count(principal);
+        Ok(())
+    }
+
+    /// Counts a failure of an address, and says so until there were too many.
+    fn refuse(&self, from: IpAddr, message: &'static str) -> ApiError {
+        let decision = self.failures.check(Bucket::Address(customer_of(from)), self.failures_max);
+        if decision.allowed {
+            ApiError::new(ErrorCode::Unauthorized, message)
+        } else {
+            ApiError::rate_limited(Some(decision))
+        }
+    }
+}
+
+/// The keys that a request carries.
+#[derive(Debug, PartialEq, Eq)]
+enum Presented<'a> {
+    None,
+    One(Cow<'a, str>),
+    /// More than one, and not the same: which one was meant is not for us to guess.
+    Several,
+}
+
+fn presented<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Presented<'a> {
+    // A value that is not text is a key that opens nothing, not a missing one.
+    let text = |value: &'a hyper::header::HeaderValue| value.to_str().unwrap_or_default();
+    let bearer =
+        headers.get_all(AUTHORIZATION).iter().filter_map(|value| after_bearer(text(value)));
+    let direct = headers.get_all(API_KEY).iter().map(text);
+    let pairs = query.unwrap_or_default().split('&');
+    let queried = pairs.filter_map(|pair| pair.strip_prefix("key="));
+    let queried = queried.map(|key| decode(key).unwrap_or_default());
+    let mut keys = bearer.chain(direct).map(Cow::Borrowed).chain(queried);
+    let Some(first) = keys.next() else { return Presented::None };
+    if keys.all(|key| key == first) { Presented::One(first) } else { Presented::Several }
+}
+
+/// Gives the key of an Authorization header; other schemes are for proxies, not for us.
+fn after_bearer(value: &str) -> Option<&str> {
+    let (scheme, key) = value.split_at_checked(BEARER.len())?;
+    scheme.eq_ignore_ascii_case(BEARER).then(|| key.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono_auth::{ConfiguredKey, Role, Tier};
+    use chrono_domain::{ManualClock, Timestamp};
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(HeaderName, &'static str)| {
+            (name.clone(), HeaderValue::from_static(value))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn a_key_is_found_wherever_it_may_be() {
+        let one = |key| Presented::One(Cow::Borrowed(key));
+        let none = headers(&[]);
+        assert_eq!(presented(&headers(&[(AUTHORIZATION, "Bearer abc")]), None), one("abc"));
+        assert_eq!(presented(&headers(&[(AUTHORIZATION, "bearer  abc ")]), None), one("abc"));
+        assert_eq!(presented(&headers(&[(API_KEY, "abc")]), None), one("abc"));
+        assert_eq!(presented(&none, Some("a=1&key=a%62c")), one("abc"));
+        assert_eq!(presented(&none, Some("monkey=abc")), Presented::None);
+        assert_eq!(presented(&headers(&[(AUTHORIZATION, "Basic abc")]), None), Presented::None);
+    }
+
+    #[test]
+    fn a_worker_is_counted_apart_from_others_behind_its_key() {
+        let text = "chrono_internal_test_key_001";
+        let key = ConfiguredKey::try_new(Role::Internal, Tier::Free, &text.into()).unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::MIN));
+        let limits = Limits::default();
+        let gate = Gate::new(Arc::new(Keyring::new([key])), limits, limits.internal, clock);
+        let principal = gate.authenticate(text, [127, 0, 0, 1].into()).unwrap();
+        let count = |worker| gate.count_worker(&principal, WorkerId::try_new(worker).unwrap());
+        for _ in 0..5_000 {
+            count("a").unwrap();
+        }
+        assert_eq!(count("a").unwrap_err().code(), ErrorCode::RateLimitExceeded);
+        count("b").unwrap();
+    }
+
+    #[test]
+    fn the_same_key_twice_is_one_key_and_two_keys_are_none() {
+        let both = |bearer, direct| headers(&[(AUTHORIZATION, bearer), (API_KEY, direct)]);
+        let same = both("Bearer abc", "abc");
+        assert_eq!(presented(&same, Some("key=abc")), Presented::One(Cow::Borrowed("abc")));
+        assert_eq!(presented(&same, Some("key=abd")), Presented::Several);
+        assert_eq!(presented(&both("Bearer abc", "abd"), None), Presented::Several);
+    }
+}

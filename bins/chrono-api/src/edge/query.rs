@@ -1,0 +1,152 @@
+//! Typed access to a query string.
+
+use std::borrow::Cow;
+
+use super::ApiError;
+use super::percent::decode;
+
+/// Most parameters of a query string.
+const PARAMETERS_MAX: usize = 64;
+
+/// A query string whose names are all known and stand once.
+///
+/// A name that nobody knows is refused: a typing error such as `form=` for `from=` would otherwise give wrong data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query<'a> {
+    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl<'a> Query<'a> {
+    /// Reads a raw query string in which only the names `allowed` may stand.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for an unknown or repeated name, a broken escape, or too many parameters.
+    pub fn parse(raw: &'a str, allowed: &[&'static str]) -> Result<Self, ApiError> {
+        let mut pairs: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+        for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
+            if pairs.len() == PARAMETERS_MAX {
+                return Err(ApiError::invalid("query", None, "at most 64 parameters"));
+            }
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (Some(name), Some(value)) = (decode(name), decode(value)) else {
+                return Err(ApiError::invalid("query", Some(pair), "percent-encoded UTF-8"));
+            };
+            if !allowed.contains(&&*name) {
+                let expected = match allowed {
+                    [] => "no parameters".to_owned(),
+                    allowed => format!("parameters among {}", allowed.join(", ")),
+                };
+                return Err(ApiError::invalid("query", Some(&name), expected));
+            }
+            if pairs.iter().any(|(known, _)| *known == name) {
+                return Err(ApiError::invalid(name.into_owned(), Some(&value), "one value"));
+            }
+            pairs.push((name, value));
+        }
+        Ok(Self { pairs })
+    }
+
+    /// Gives a value, if the name is there.
+    pub fn find(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.pairs.iter().find(|(known, _)| known == name)?;
+        Some(value)
+    }
+
+    /// Gives a value that must be there.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` when it is missing or empty.
+    pub fn one(&self, name: &'static str, expected: &'static str) -> Result<&str, ApiError> {
+        let found = self.find(name).filter(|value| !value.is_empty());
+        found.ok_or_else(|| ApiError::invalid(name, self.find(name), expected))
+    }
+
+    /// Reads a value, if the name is there, in a way that may find it wrong.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` when `read` gives nothing.
+    pub fn read<T>(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let Some(value) = self.find(name) else { return Ok(None) };
+        let wrong = || ApiError::invalid(name, Some(value), expected);
+        read(value).ok_or_else(wrong).map(Some)
+    }
+
+    /// Reads `true` or `false`; a name that is not there is false.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for any other value.
+    pub fn flag(&self, name: &'static str) -> Result<bool, ApiError> {
+        let read = |value: &str| value.parse().ok();
+        self.read(name, "true or false", read).map(Option::unwrap_or_default)
+    }
+
+    /// Splits a value that must be there at its commas, into 1 to `items_max` items.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` when it is missing or empty, or has too many items.
+    pub fn list(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+        items_max: usize,
+    ) -> Result<Vec<&str>, ApiError> {
+        let items: Vec<&str> = self.one(name, expected)?.split(',').take(items_max + 1).collect();
+        if items.len() > items_max {
+            return Err(ApiError::invalid(
+                name,
+                self.find(name),
+                format!("at most {items_max} items"),
+            ));
+        }
+        Ok(items)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::ErrorCode;
+
+    const ALLOWED: &[&str] = &["symbol", "from", "flag", "symbols"];
+
+    fn query(raw: &str) -> Query<'_> {
+        Query::parse(raw, ALLOWED).unwrap()
+    }
+
+    #[test]
+    fn values_are_decoded_and_plus_stays_plus() {
+        let query = query("symbol=BTC%2FUSD&&from=2025-10-09T00:00:00+02:00&flag");
+        assert_eq!(query.one("symbol", "").unwrap(), "BTC/USD");
+        assert_eq!(query.find("from"), Some("2025-10-09T00:00:00+02:00"));
+        assert_eq!(query.find("flag"), Some(""));
+        assert_eq!(query.find("symbols"), None);
+    }
+
+    #[test]
+    fn unknown_repeated_and_broken_parameters_are_refused() {
+        let many = "symbol=1&".repeat(65);
+        for raw in ["form=1", "symbol=a&symbol=a", "symbol=%zz", "%ff=1", "Symbol=a", &many] {
+            let fault = Query::parse(raw, ALLOWED).unwrap_err();
+            assert_eq!(fault.code(), ErrorCode::Validation, "{raw}");
+        }
+        assert!(Query::parse("a=1", &[]).is_err());
+        assert!(Query::parse("", &[]).is_ok());
+    }
+
+    #[test]
+    fn missing_and_wrong_values_are_refused() {
+        let query = query("symbol=&flag=yes&from=7&symbols=a,b,c");
+        assert!(query.one("symbol", "a symbol").is_err());
+        assert!(query.flag("flag").is_err());
+        assert!(!query.flag("other").unwrap());
+        assert_eq!(query.read("from", "a number", |text| text.parse().ok()).unwrap(), Some(7));
+        assert!(query.read("flag", "a number", |text| text.parse::<u8>().ok()).is_err());
+        assert_eq!(query.list("symbols", "symbols", 3).unwrap(), ["a", "b", "c"]);
+        assert!(query.list("symbols", "symbols", 2).is_err());
+    }
+}

@@ -1,0 +1,37 @@
+//! The transport: sockets, hyper connections, bodies and their bounds. It knows no routes, keys or errors of ours.
+//!
+//! One [`Server`] accepts on one listener and hands each request to an [`Answer`]. Everything a peer may hold is
+//! bounded in number, size and time; the bounds are in [`Settings`].
+
+mod admission;
+mod body;
+mod connection;
+mod listener;
+mod reading;
+mod screen;
+mod settings;
+mod timed_io;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+
+pub use body::{Body, BoxError};
+pub use listener::Server;
+pub use reading::{BodyFault, read_body};
+pub use screen::{Refusal, screen};
+pub use settings::{BodyLimits, Settings};
+pub use timed_io::TimedIo;
+
+/// Gives every request its response.
+pub trait Answer: Send + Sync + 'static {
+    /// Answers one request of a peer; dropped when the peer leaves before.
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}

@@ -1,0 +1,81 @@
+//! One connection, from its first byte to its last.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::admission::Permit;
+use super::{Answer, Settings, TimedIo};
+
+/// Most headers of a request; more are answered 431 by hyper.
+const HEADERS_MAX: usize = 64;
+/// Largest head of a request, and what hyper buffers of a body or an answer; larger heads are answered 431 by hyper.
+const BUFFER_BYTES_MAX: usize = 16 * 1024;
+
+/// A connection that was let in.
+pub(super) struct Conversation {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) permit: Permit,
+    pub(super) settings: Settings,
+    pub(super) draining: CancellationToken,
+}
+
+impl Conversation {
+    /// Serves requests until the peer leaves, a bound is met, or draining lets the last request finish.
+    pub(super) async fn hold<A: Answer>(self, answer: Arc<A>) {
+        // Answers go out when they are written; a socket that cannot be told so is dead.
+        if self.stream.set_nodelay(true).is_err() || !self.peer_speaks().await {
+            return;
+        }
+        let Self { stream, peer, permit, settings, draining } = self;
+        let io = TokioIo::new(TimedIo::new(stream, settings.write_stall, permit));
+        let service = service_fn(move |request| {
+            let answer = Arc::clone(&answer);
+            async move { Ok::<_, Infallible>(answer.answer(request, peer).await) }
+        });
+        let connection = builder(&settings).serve_connection(io, service).with_upgrades();
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            biased;
+            () = draining.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+            ended = connection.as_mut() => ended,
+        };
+        if let Err(fault) = ended {
+            tracing::debug!(%peer, error = &fault as &dyn std::error::Error, "connection broke");
+        }
+    }
+
+    /// Waits for the first byte: hyper's own deadline starts with it, and is longer.
+    async fn peer_speaks(&self) -> bool {
+        let mut first = [0; 1];
+        tokio::select! {
+            biased;
+            () = self.draining.cancelled() => false,
+            peeked = timeout(self.settings.first_byte, self.stream.peek(&mut first)) => {
+                matches!(peeked, Ok(Ok(1..)))
+            }
+        }
+    }
+}
+
+fn builder(settings: &Settings) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.header_read)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX);
+    builder
+}

@@ -1,0 +1,46 @@
+//! The bounds of the transport.
+
+use std::time::Duration;
+
+/// What peers may hold, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Connections at once. Too high, and descriptors or memory run out; too low, and honest peers are refused.
+    pub connections_max: usize,
+    /// Connections at once of one address. Too high, and one peer takes all; too low, and offices behind one
+    /// address are refused.
+    pub connections_per_ip_max: usize,
+    /// From the accept to the first byte. Too high, and silent sockets pile up; too low, and slow links fail.
+    pub first_byte: Duration,
+    /// From the first byte of a request's head to its last, and between requests. Too high, and slow senders hold
+    /// connections; too low, and workers with pauses must reconnect.
+    pub header_read: Duration,
+    /// Without a byte taken by the peer. Too high, and readers that never read hold answers in memory; too low, and
+    /// links with long gaps are cut.
+    pub write_stall: Duration,
+    /// Of a request's body.
+    pub body: BodyLimits,
+}
+
+/// What a request's body may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// Largest body, in bytes. Too high, and memory is this times the connections; too low, and full batches fail.
+    pub bytes_max: usize,
+    /// From asking for the body to its end. Too high, and slow senders hold requests open; too low, and slow links
+    /// cannot post a full batch.
+    pub deadline: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            connections_max: 12_000,
+            connections_per_ip_max: 1_000,
+            first_byte: Duration::from_secs(10),
+            header_read: Duration::from_secs(30),
+            write_stall: Duration::from_secs(30),
+            body: BodyLimits { bytes_max: 1024 * 1024, deadline: Duration::from_secs(10) },
+        }
+    }
+}

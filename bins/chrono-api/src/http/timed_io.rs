@@ -1,0 +1,101 @@
+//! A socket that gives up on peers that take nothing.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+use super::admission::Permit;
+
+/// A TCP stream whose writes fail with [`io::ErrorKind::TimedOut`] when the peer takes no byte for too long.
+///
+/// hyper bounds how long a peer may take to ask, not how long to read the answer. The stream holds the place of its
+/// connection among all; an upgraded connection keeps it, and `hyper::upgrade::Upgraded::downcast` gives the
+/// stream back inside its `TokioIo`.
+#[derive(Debug)]
+pub struct TimedIo {
+    stream: TcpStream,
+    write_stall: Duration,
+    /// Made at the first stall and used again; it counts only while `stalled`.
+    timer: Option<Pin<Box<Sleep>>>,
+    stalled: bool,
+    _permit: Permit,
+}
+
+impl TimedIo {
+    pub(super) fn new(stream: TcpStream, write_stall: Duration, permit: Permit) -> Self {
+        Self { stream, write_stall, timer: None, stalled: false, _permit: permit }
+    }
+
+    /// Gives the socket, for its options.
+    pub fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Passes on what a write did, or fails it when the peer has taken nothing for too long.
+    fn progress(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = false;
+            return written;
+        }
+        let fresh = || sleep(self.write_stall);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(fresh()));
+        if !self.stalled {
+            self.stalled = true;
+            timer.set(fresh());
+        }
+        ready!(timer.as_mut().poll(cx));
+        metrics::counter!("http_write_stalls_total").increment(1);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for TimedIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for TimedIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.progress(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.progress(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,54 @@
+//! Logs and metrics: what an operator sees.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use metrics::gauge;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Buckets of `http_request_duration_ms`, from the spec.
+const REQUEST_MS: [f64; 8] = [10.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0];
+/// Buckets of everything that ends in `_seconds`, from an fsync to a stall.
+const SECONDS: [f64; 10] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
+/// Buckets of `ingest_commit_ticks`.
+const TICKS: [f64; 6] = [1.0, 10.0, 100.0, 1_000.0, 3_000.0, 10_000.0];
+/// How often the exporter folds what was recorded; without it memory grows between scrapes.
+pub const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Starts logging to standard error.
+///
+/// # Errors
+/// When the filter is wrong, or logging was started before.
+pub fn start_logs(log: &LogConfig) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&log.filter)?;
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match log.format {
+        LogFormat::Json => logs
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .try_init(),
+        LogFormat::Pretty => logs.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    };
+    started.map_err(|broken| anyhow::anyhow!(broken))
+}
+
+/// Starts keeping metrics.
+///
+/// # Errors
+/// When metrics were started before.
+pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full("http_request_duration_ms".to_owned()), &REQUEST_MS)?
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_ticks".to_owned()), &TICKS)?
+        .build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder)?;
+    gauge!("chrono_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
+}

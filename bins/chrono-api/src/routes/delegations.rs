@@ -1,0 +1,135 @@
+//! `POST /internal/delegations`: the Flare protocol's vote delegations come in.
+
+use std::sync::Arc;
+
+use chrono_domain::{Metadata, Timestamp, Volume};
+use chrono_storage::{AccountId, Delegation, DelegationOutcome, StoreError};
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::edge::{ApiError, Call, Details, ErrorCode, ItemFault, Reply, json};
+
+/// Most delegations in a batch.
+const DELEGATIONS_MAX: usize = 100;
+/// Longest metadata, in bytes.
+const METADATA_BYTES_MAX: usize = 4_096;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Batch {
+    delegations: Vec<Sent>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    delegator_id: String,
+    provider_id: String,
+    amount: String,
+    percentage: String,
+    timestamp: String,
+    metadata: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+#[derive(Serialize)]
+struct Taken {
+    status: &'static str,
+    ingested: usize,
+    repeated: usize,
+    failed: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<ItemFault>,
+}
+
+/// Takes delegations in; each is stored once, and what is stored is never changed.
+pub(crate) fn post(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
+    Box::pin(take_in(app, call))
+}
+
+async fn take_in(app: Arc<App>, mut call: Call) -> Result<Reply, ApiError> {
+    let body = call.read_body().await?;
+    let expected = "{\"delegations\":[{delegator_id, provider_id, amount, percentage, timestamp, metadata}]}, all strings";
+    let batch: Batch = serde_json::from_slice(&body)
+        .map_err(|broken| ApiError::invalid("body", Some(&broken.to_string()), expected))?;
+    if !(1..=DELEGATIONS_MAX).contains(&batch.delegations.len()) {
+        let received = format!("{} delegations", batch.delegations.len());
+        return Err(ApiError::invalid("delegations", Some(&received), "1 to 100 of them"));
+    }
+    let mut good = Vec::new();
+    let mut errors = Vec::new();
+    for (index, sent) in batch.delegations.into_iter().enumerate() {
+        match sent.check() {
+            Ok(delegation) => good.push((index, delegation)),
+            Err(details) => errors.push(fault(index, "Invalid delegation", Some(details))),
+        }
+    }
+    if good.is_empty() {
+        return Err(ApiError::new(ErrorCode::Validation, "Every delegation was refused").with_items(errors));
+    }
+    let (places, delegations): (Vec<_>, Vec<_>) = good.into_iter().unzip();
+    let outcomes = app.store.append_delegations(delegations).await.map_err(not_stored)?;
+    answer(&places, &outcomes, errors)
+}
+
+fn answer(places: &[usize], outcomes: &[DelegationOutcome], mut errors: Vec<ItemFault>) -> Result<Reply, ApiError> {
+    let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+    let clashes = places.iter().zip(outcomes).filter(|(_, outcome)| **outcome == DelegationOutcome::Conflicting);
+    let message = "Other values are stored for this delegator, provider and timestamp";
+    errors.extend(clashes.map(|(index, _)| fault(*index, message, None)));
+    errors.sort_by_key(|item| item.index);
+    json(&Taken {
+        status: if errors.is_empty() { "success" } else { "partial" },
+        ingested: count(DelegationOutcome::Stored),
+        repeated: count(DelegationOutcome::Repeated),
+        failed: errors.len(),
+        errors,
+    })
+}
+
+fn fault(index: usize, message: &str, details: Option<Details>) -> ItemFault {
+    ItemFault { index, code: ErrorCode::Validation.as_str(), message: message.to_owned(), details }
+}
+
+impl Sent {
+    fn check(self) -> Result<Delegation, Details> {
+        let account = |field, text: &str| {
+            AccountId::try_new(text).map_err(|broken| Details::new(field, Some(text), broken.expected()))
+        };
+        let amount = |field, text: &str| {
+            Volume::try_new(text).map_err(|broken| Details::new(field, Some(text), broken.expected()))
+        };
+        let percentage = amount("percentage", &self.percentage)?;
+        if Volume::try_new("100").is_ok_and(|most| percentage > most) {
+            return Err(Details::new("percentage", Some(&self.percentage), "0 to 100"));
+        }
+        Ok(Delegation {
+            delegator: account("delegator_id", &self.delegator_id)?,
+            provider: account("provider_id", &self.provider_id)?,
+            amount: amount("amount", &self.amount)?,
+            percentage,
+            timestamp: Timestamp::parse_rfc3339(&self.timestamp)
+                .map_err(|broken| Details::new("timestamp", Some(&self.timestamp), broken.expected()))?,
+            metadata: self.metadata.map(canonical).transpose()?,
+        })
+    }
+}
+
+fn canonical(metadata: serde_json::Map<String, serde_json::Value>) -> Result<Metadata, Details> {
+    let text = serde_json::Value::Object(metadata).to_string();
+    if text.len() > METADATA_BYTES_MAX {
+        return Err(Details::new("metadata", None, "at most 4096 bytes"));
+    }
+    Ok(Metadata::from_canonical(text))
+}
+
+fn not_stored(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Overloaded => ApiError::new(ErrorCode::Overloaded, "Too many calls wait; try again later"),
+        StoreError::OutcomeUnknown(_) => {
+            ApiError::new(ErrorCode::OutcomeUnknown, "The delegations may or may not be stored; send them again")
+                .caused_by(error)
+        }
+        error => ApiError::new(ErrorCode::Database, "The delegations were not stored").caused_by(error),
+    }
+}

@@ -1,0 +1,110 @@
+//! `/health`, `/health/live`, `/health/ready`: what balancers and people ask.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use hyper::StatusCode;
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::app::App;
+use crate::edge::{ApiError, Call, Reply, json};
+
+/// How long the store may take to show that it reads.
+const PROBE: Duration = Duration::from_secs(1);
+/// For how long a failed commit makes the gateway unready; the next one that works ends it too.
+const COMMIT_FAULT: Duration = Duration::from_secs(5);
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    timestamp: String,
+    services: Services,
+    uptime_seconds: u64,
+}
+
+#[derive(Serialize)]
+struct Services {
+    database: &'static str,
+    redis: &'static str,
+    websocket: &'static str,
+}
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    reasons: Vec<String>,
+}
+
+/// Says that the process runs.
+pub(crate) fn live(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
+    Box::pin(async move {
+        let uptime_seconds = app.clock.uptime().as_secs();
+        json(&serde_json::json!({"status": "alive", "uptime_seconds": uptime_seconds}))
+    })
+}
+
+/// Says how each part is.
+pub(crate) fn health(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
+    Box::pin(async move {
+        let store_faults = store_faults(&app).await;
+        let task_faults = app.supervisor.faults();
+        let status = match (store_faults.is_empty(), task_faults.is_empty()) {
+            (true, true) => "healthy",
+            (true, false) => "degraded",
+            (false, _) => "unhealthy",
+        };
+        let stream_down = task_faults.iter().any(|fault| fault.starts_with("hub"));
+        let services = Services {
+            database: if store_faults.is_empty() { "embedded" } else { "unhealthy" },
+            redis: "embedded",
+            websocket: if stream_down { "degraded" } else { "healthy" },
+        };
+        let timestamp = app.clock.now().to_string();
+        let mut reply = json(&Health { status, timestamp, services, uptime_seconds: app.clock.uptime().as_secs() })?;
+        if status == "unhealthy" {
+            *reply.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        Ok(reply)
+    })
+}
+
+/// Says whether traffic should come; `?role=read` asks only for what readers of prices and streams need.
+pub(crate) fn ready(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
+    Box::pin(async move {
+        let query = call.query(&["role"])?;
+        let reads_only = match query.find("role") {
+            None => false,
+            Some("read") => true,
+            Some(other) => return Err(ApiError::invalid("role", Some(other), "read, or no role")),
+        };
+        let mut reasons = Vec::new();
+        if app.supervisor.draining().is_cancelled() {
+            reasons.push("stopping".to_owned());
+        }
+        if !reads_only {
+            reasons.extend(app.supervisor.faults());
+            reasons.extend(store_faults(&app).await);
+        }
+        let ready = reasons.is_empty();
+        let mut reply = json(&Ready { ready, reasons })?;
+        if !ready {
+            *reply.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        Ok(reply)
+    })
+}
+
+async fn store_faults(app: &App) -> Vec<String> {
+    let mut faults = Vec::new();
+    match timeout(PROBE, app.store.stats()).await {
+        Ok(Ok(_stats)) => {}
+        Ok(Err(error)) => faults.push(format!("the store cannot be read: {error}")),
+        Err(_elapsed) => faults.push("the store does not answer".to_owned()),
+    }
+    if app.ingest.failed_within(COMMIT_FAULT) {
+        faults.push("the last commit failed".to_owned());
+    }
+    faults
+}

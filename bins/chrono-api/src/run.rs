@@ -1,0 +1,43 @@
+//! From the command line to the work, and to an exit code.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::cli::{self, Action, Invocation, Shown};
+use crate::config::{self, Faults};
+
+/// Exit code of a wrong configuration or command line (`EX_USAGE` of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+
+/// Runs the command line; what a person or script asked for goes to `out`, logs and errors to standard error.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write) -> ExitCode {
+    let matches = match cli::command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(stop) => {
+            // A failed print to a closed terminal leaves nobody to tell.
+            drop(stop.print());
+            return if stop.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match act(&cli::invocation(&matches), out) {
+        Ok(code) => code,
+        Err(error) => {
+            drop(writeln!(std::io::stderr(), "chrono-api: {error:#}"));
+            let usage = error.downcast_ref::<Faults>().is_some();
+            if usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn act(invocation: &Invocation, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    match &invocation.action {
+        Action::ShowConfig(Shown::Example) => out.write_all(config::example().as_bytes())?,
+        Action::ShowConfig(Shown::Effective) => {
+            config::load(&invocation.sources)?;
+            out.write_all(config::effective(&invocation.sources).as_bytes())?;
+        }
+        _ => anyhow::bail!("not composed yet"),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,69 @@
+//! Running a gateway until it is told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_domain::{Clock, SystemClock};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::compose::Gateway;
+use crate::config::Config;
+use crate::observe;
+
+/// How long requests and streams may take to end after a signal; the whole stop stays under 25 s.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// The signals that stop the gateway.
+pub(crate) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Starts listening, so that no signal is missed from here on.
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next signal.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Starts logs and metrics, and the gateway.
+pub(crate) async fn start(config: &Config) -> anyhow::Result<Gateway> {
+    observe::start_logs(&config.log)?;
+    let metrics = if config.metrics.enabled { Some(observe::start_metrics()?) } else { None };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let gateway = Gateway::start(config, clock, metrics).await?;
+    tracing::info!(address = %gateway.address, data_dir = %config.data_dir.display(), "listening");
+    if let Some(path) = &gateway.made_keys {
+        tracing::info!(path = %path.display(), "no key was configured: a first set was made, read it there");
+    }
+    Ok(gateway)
+}
+
+/// Runs the gateway until a signal; a second one ends the process at once.
+pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
+    let mut signals = StopSignals::listen()?;
+    let gateway = start(config).await?;
+    signals.next().await;
+    stop(&gateway, &mut signals).await
+}
+
+/// Drains and halts a gateway.
+pub(crate) async fn stop(gateway: &Gateway, signals: &mut StopSignals) -> anyhow::Result<()> {
+    tracing::info!("stopping");
+    tokio::select! {
+        unfinished = gateway.supervisor.shutdown(DRAIN) => {
+            anyhow::ensure!(unfinished.is_empty(), "did not end in time: {}", unfinished.join(", "));
+            tracing::info!("stopped");
+            Ok(())
+        }
+        () = signals.next() => anyhow::bail!("stopped at once by a second signal"),
+    }
+}

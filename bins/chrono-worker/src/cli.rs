@@ -1,0 +1,152 @@
+//! The command line: arguments in, summary and exit code out.
+
+mod args;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use chrono_client::{Backoff, Client};
+use chrono_domain::{Clock, SystemClock};
+use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::{replay, sim};
+use args::{Arguments, Command, Gateway, ReplayArguments, SimArguments};
+
+/// What was asked for was done but not all of it succeeded.
+const FAILED: u8 = 1;
+/// The arguments are unusable (`EX_USAGE` of sysexits.h).
+const USAGE: u8 = 64;
+/// Ended by a second signal, as shells count it.
+const INTERRUPTED: i32 = 130;
+
+/// Runs the worker; the summary goes to `out`, everything else to stderr.
+///
+/// Exit code 0 says that everything was stored, 1 that something was not, 64 that the arguments are unusable.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, out: &mut impl Write) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(fault) => {
+            let code = if fault.use_stderr() { USAGE } else { 0 };
+            return if fault.print().is_ok() { code.into() } else { FAILED.into() };
+        }
+    };
+    let level = if arguments.verbose { LevelFilter::DEBUG } else { LevelFilter::INFO };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).init();
+    match run(arguments, out) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => FAILED.into(),
+        Err(fault) => {
+            tracing::error!("{fault:#}");
+            FAILED.into()
+        }
+    }
+}
+
+/// Does what was asked for; tells whether all of it succeeded.
+fn run(arguments: Arguments, out: &mut impl Write) -> anyhow::Result<bool> {
+    let runtime = Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    let done =
+        runtime.block_on(until_signalled(async |cancel: &CancellationToken| {
+            match arguments.command {
+                Command::Replay(arguments) => run_replay(arguments, cancel, out).await,
+                Command::Sim(arguments) => run_sim(arguments, cancel, out).await,
+            }
+        }));
+    leave(runtime);
+    done
+}
+
+/// Does not wait for a thread that hangs in a read of standard input.
+fn leave(runtime: Runtime) {
+    runtime.shutdown_background();
+}
+
+async fn run_replay(
+    arguments: ReplayArguments,
+    cancel: &CancellationToken,
+    out: &mut impl Write,
+) -> anyhow::Result<bool> {
+    let client = client(&arguments.gateway)?;
+    let options = arguments.options(random()?, Backoff::new(random()?))?;
+    let report = replay::run(options, client, clock(), cancel).await?;
+    write!(out, "{report}").context("cannot write the summary")?;
+    let complete = report.is_complete();
+    match report.stopped {
+        Some(fault) => Err(fault.into()),
+        None => Ok(complete),
+    }
+}
+
+async fn run_sim(
+    arguments: SimArguments,
+    cancel: &CancellationToken,
+    out: &mut impl Write,
+) -> anyhow::Result<bool> {
+    let client = client(&arguments.gateway)?;
+    let config = arguments.config(random()?);
+    let report = sim::run(config, client, clock(), cancel).await?;
+    write!(out, "{report}").context("cannot write the summary")?;
+    Ok(report.tally.refused == 0 && report.dropped == 0)
+}
+
+fn client(gateway: &Gateway) -> anyhow::Result<Client> {
+    let key = match (&gateway.key, &gateway.key_file) {
+        (Some(key), _) => key.clone(),
+        (None, Some(path)) => read_key(path)?,
+        (None, None) => anyhow::bail!("no key: give --key-file or --key"),
+    };
+    Ok(Client::new(&gateway.url, key.into())?)
+}
+
+fn read_key(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the key in {}", path.display()))?;
+    let key = text.trim();
+    anyhow::ensure!(!key.is_empty(), "{} holds no key", path.display());
+    Ok(key.to_owned())
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::new())
+}
+
+fn random() -> anyhow::Result<u64> {
+    getrandom::u64().context("the system gives no random numbers")
+}
+
+/// Runs `work` and cancels it at the first signal; the second ends the process.
+async fn until_signalled<T>(work: impl AsyncFnOnce(&CancellationToken) -> T) -> T {
+    let cancel = CancellationToken::new();
+    let signals = async {
+        signal().await;
+        tracing::info!("stopping; a second signal stops at once");
+        cancel.cancel();
+        signal().await;
+        std::process::exit(INTERRUPTED)
+    };
+    tokio::select! {
+        done = work(&cancel) => done,
+        never = signals => never,
+    }
+}
+
+/// Waits for SIGINT or SIGTERM; for ever where signals cannot be had.
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

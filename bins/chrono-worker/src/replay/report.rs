@@ -1,0 +1,76 @@
+//! What a replay did, in numbers.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Run;
+use super::reader::ReadTally;
+use crate::{Tally, WorkerError};
+
+/// What a replay did.
+#[derive(Debug)]
+pub struct ReplayReport {
+    /// The run, to be resumed when it was interrupted.
+    pub run: Run,
+    /// Ticks read.
+    pub rows: u64,
+    /// Lines that are no ticks.
+    pub unreadable: u64,
+    /// The first of them, with file, line and reason.
+    pub unreadable_reasons: Vec<String>,
+    /// What became of the ticks.
+    pub tally: Tally,
+    /// How long it took.
+    pub duration: Duration,
+    /// What ended it before its time.
+    pub stopped: Option<WorkerError>,
+    /// Whether it was told to end.
+    pub interrupted: bool,
+}
+
+impl ReplayReport {
+    pub(super) fn new(run: Run, reads: ReadTally, duration: Duration) -> Self {
+        Self {
+            run,
+            rows: reads.rows,
+            unreadable: reads.unreadable,
+            unreadable_reasons: reads.reasons,
+            tally: Tally::default(),
+            duration,
+            stopped: reads.stopped,
+            interrupted: false,
+        }
+    }
+
+    /// Tells whether every line of every file was read, posted and stored.
+    pub fn is_complete(&self) -> bool {
+        self.stopped.is_none()
+            && !self.interrupted
+            && self.unreadable == 0
+            && self.tally.refused == 0
+            && self.tally.ingested == self.rows
+    }
+
+    /// Gives ticks stored per second.
+    fn rate(&self) -> u128 {
+        u128::from(self.tally.ingested) * 1_000 / self.duration.as_millis().max(1)
+    }
+}
+
+impl fmt::Display for ReplayReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "run               {}", self.run)?;
+        writeln!(f, "rows read         {}", self.rows)?;
+        writeln!(f, "unreadable        {}", self.unreadable)?;
+        for reason in &self.unreadable_reasons {
+            writeln!(f, "  {reason}")?;
+        }
+        write!(f, "{}", self.tally)?;
+        writeln!(f, "duration          {} ms", self.duration.as_millis())?;
+        writeln!(f, "rows per second   {}", self.rate())?;
+        if self.interrupted || self.stopped.is_some() {
+            writeln!(f, "not finished: go on with --run {}", self.run)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! The worker as a whole: over recorded data, and against an HTTP server that keeps what it gets.
+#![cfg(test)]
+
+mod gateway;
+mod recordings;
+mod replay;
+mod sim;

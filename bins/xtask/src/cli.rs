@@ -1,0 +1,106 @@
+//! The command line: one variant per chore.
+
+use std::env;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+use crate::{bench, ci, durability, setup, smoke, suite, tidy};
+
+/// The project's chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+pub struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub enum Chore {
+    /// Sets up what the tests need, then builds and runs all of them.
+    ///
+    /// With arguments, runs `cargo test --workspace` with them and nothing else.
+    Test {
+        /// Handed to `cargo test` as they are: `cargo xtask test candle -- --nocapture`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Brings the programs of other languages that the tests drive (done by `test`, too).
+    Setup,
+    /// Checks the house rules that no other tool checks.
+    Tidy {
+        /// Prints a table of each crate's sizes as well.
+        #[arg(long)]
+        report: bool,
+    },
+    /// Runs the whole gate: format, rules, lints, docs, dependencies, tests, demo.
+    Ci,
+    /// Starts the demo as README says and demands moving prices and a clean stop.
+    Smoke,
+    /// Runs the benchmarks and writes docs/BENCHMARKS.md.
+    Bench {
+        /// The benchmarks to run, by target name; all when empty.
+        names: Vec<String>,
+    },
+    /// Kills and restarts the gateway under load and checks that nothing acknowledged is lost.
+    Durability {
+        /// How often to kill it.
+        #[arg(long, default_value_t = 100)]
+        rounds: u32,
+    },
+}
+
+impl Cli {
+    /// Runs the chore and turns its outcome into the process's exit code.
+    pub fn run(self) -> ExitCode {
+        match Workspace::find().and_then(|workspace| self.chore.run(&workspace)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => {
+                eprintln!("error: {fault:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl Chore {
+    fn run(self, workspace: &Workspace) -> anyhow::Result<()> {
+        match self {
+            Self::Test { .. } => suite::run(workspace, &handed_on(env::args()))?.conclude(),
+            Self::Setup => setup::run(workspace).map(|_| ()),
+            Self::Tidy { report } => tidy::run(workspace, report),
+            Self::Ci => ci::run(workspace),
+            Self::Smoke => smoke::run(workspace),
+            Self::Bench { names } => bench::run(workspace, &names),
+            Self::Durability { rounds } => durability::run(workspace, rounds),
+        }
+    }
+}
+
+/// What follows `test`. Clap drops a `--` in front, which means something to `cargo test`.
+fn handed_on(args: impl Iterator<Item = String>) -> Vec<String> {
+    args.skip_while(|arg| arg != "test").skip(1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn test_hands_its_arguments_on_as_they_are() {
+        for args in [&["--", "--nocapture"][..], &["candle", "--", "-q"], &["-p", "xtask"], &[]] {
+            let line = ["xtask", "test"].iter().chain(args).map(ToString::to_string);
+            assert!(Cli::try_parse_from(line.clone()).is_ok(), "{args:?}");
+            assert_eq!(handed_on(line), args);
+        }
+    }
+}

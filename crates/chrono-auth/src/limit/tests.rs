@@ -1,0 +1,192 @@
+//! The limiter against a model that remembers every request.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use chrono_domain::{ManualClock, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+
+fn limit(requests: u32) -> Limit {
+    Limit::per_minute(NonZeroU32::new(requests).unwrap())
+}
+
+fn limiter(buckets_max: usize) -> (Arc<ManualClock>, RateLimiter) {
+    let clock = Arc::new(ManualClock::new(Timestamp::MIN));
+    let limiter = RateLimiter::new(clock.clone(), buckets_max);
+    (clock, limiter)
+}
+
+fn bucket(number: u32) -> Bucket {
+    Bucket::Address(IpAddr::V4(Ipv4Addr::from_bits(number)))
+}
+
+/// The rule, written out over every request that ever passed.
+fn model_allows(passed_ms: &[u64], now_ms: u64, requests: u32) -> bool {
+    let minute = now_ms / WINDOW_MS;
+    let count = |of: u64| passed_ms.iter().filter(|&&ms| ms / WINDOW_MS == of).count() as u128;
+    let last = if minute == 0 { 0 } else { count(minute - 1) };
+    let weight = u128::from(WINDOW_MS - now_ms % WINDOW_MS);
+    let window = u128::from(WINDOW_MS);
+    (count(minute) + 1) * window + last * weight <= u128::from(requests) * window
+}
+
+#[test]
+fn a_whole_minute_may_be_spent_at_once() {
+    let (_clock, limiter) = limiter(100);
+    for left in (0..10).rev() {
+        let decision = limiter.check(bucket(1), limit(10));
+        assert_eq!((decision.allowed, decision.remaining, decision.limit), (true, left, 10));
+    }
+    let refused = limiter.check(bucket(1), limit(10));
+    assert!(!refused.allowed);
+    // 60 s until the minute is over, then a tenth of it until one of ten has left the window.
+    assert_eq!((refused.retry_after_s, refused.reset_s, refused.remaining), (66, 66, 0));
+    assert!(limiter.check(bucket(2), limit(10)).allowed, "another bucket has its own count");
+}
+
+#[test]
+fn the_last_minute_weighs_by_what_of_it_is_in_the_window() {
+    let (clock, limiter) = limiter(100);
+    for _ in 0..10 {
+        assert!(limiter.check(bucket(1), limit(10)).allowed);
+    }
+    clock.advance(Duration::from_secs(90));
+    let passed = (0..10).filter(|_| limiter.check(bucket(1), limit(10)).allowed).count();
+    assert_eq!(passed, 5);
+    clock.advance(Duration::from_secs(150));
+    assert_eq!(limiter.check(bucket(1), limit(10)).remaining, 9, "two quiet minutes forget");
+}
+
+#[test]
+fn a_request_passes_from_the_very_millisecond_on() {
+    // 4 so far and half of the last 10 leave room for one of 10.
+    assert!(!window::decide(10, 4, 29_999, limit(10)).allowed);
+    assert!(window::decide(10, 4, 30_000, limit(10)).allowed);
+    assert_eq!(window::decide(10, 4, 28_001, limit(10)).retry_after_s, 2);
+    assert_eq!(window::decide(10, 4, 28_000, limit(10)).retry_after_s, 2);
+    assert_eq!(window::decide(10, 4, 27_999, limit(10)).retry_after_s, 3);
+}
+
+#[test]
+fn a_quiet_bucket_resets_when_the_minute_ends() {
+    let (clock, limiter) = limiter(100);
+    clock.advance(Duration::from_millis(59_001));
+    let decision = limiter.check(bucket(1), limit(10));
+    assert_eq!((decision.reset_s, decision.retry_after_s), (1, 0));
+}
+
+#[test]
+fn a_flood_of_buckets_stays_bounded_and_passes_no_more() {
+    let (clock, limiter) = limiter(160);
+    for number in 0..100_000 {
+        limiter.check(bucket(number), limit(3));
+    }
+    let held = |limiter: &RateLimiter| -> usize {
+        limiter.shards.iter().map(|shard| shard.lock().unwrap().now.len()).sum()
+    };
+    assert_eq!(held(&limiter), 160);
+    let passed = (200_000..300_000).filter(|&n| limiter.check(bucket(n), limit(3)).allowed).count();
+    assert_eq!(passed, 0, "buckets beyond the bound share one count, which is spent");
+    clock.advance(Duration::from_mins(3));
+    assert!(limiter.check(bucket(200_000), limit(3)).allowed);
+    assert!(held(&limiter) <= 160);
+}
+
+#[test]
+fn an_ipv6_customer_is_one() {
+    let address = |text: &str| customer_of(text.parse().unwrap());
+    assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2:ffff::9"));
+    assert_ne!(address("2001:db8:1:2::1"), address("2001:db8:1:3::1"));
+    assert_eq!(address("::ffff:10.0.0.1"), address("10.0.0.1"));
+}
+
+#[test]
+fn roles_and_tiers_have_the_specified_limits() {
+    let limits = Limits::default();
+    let find = |role, tier| {
+        let key_id = KeyId::find("abcdefgh").unwrap();
+        let principal = Principal { key_id, role, tier, not_after: None, client: "x".into() };
+        limits.find(&principal).map(Limit::get)
+    };
+    assert_eq!(find(Role::Public, Tier::Free), Some(1_000));
+    assert_eq!(find(Role::Public, Tier::Paid), Some(10_000));
+    assert_eq!(find(Role::Internal, Tier::Free), Some(5_000));
+    assert_eq!(find(Role::Admin, Tier::Free), None);
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_a_model_that_remembers_every_request(
+        requests in 1_u32..20,
+        steps_ms in prop::collection::vec(prop_oneof![Just(0), 0..5_000_u64, 0..150_000_u64], 1..200),
+    ) {
+        let (clock, limiter) = limiter(16);
+        let (mut passed_ms, mut now_ms) = (Vec::new(), 0);
+        for step_ms in steps_ms {
+            clock.advance(Duration::from_millis(step_ms));
+            now_ms += step_ms;
+            let decision = limiter.check(bucket(1), limit(requests));
+            prop_assert_eq!(decision.allowed, model_allows(&passed_ms, now_ms, requests));
+            if decision.allowed {
+                passed_ms.push(now_ms);
+            }
+            let minute = |ms: u64| ms / WINDOW_MS;
+            let this_minute = passed_ms.iter().filter(|&&ms| minute(ms) == minute(now_ms)).count();
+            prop_assert!(this_minute <= requests as usize);
+            let sixty_s = passed_ms.iter().filter(|&&ms| ms + WINDOW_MS > now_ms).count();
+            prop_assert!(sixty_s < 2 * requests as usize, "{} passed within 60 s", sixty_s);
+        }
+    }
+
+    #[test]
+    fn remaining_requests_pass_and_no_more(
+        requests in 1_u32..50, last in 0_u32..60, now in 0_u32..60, at_ms in 0..WINDOW_MS,
+    ) {
+        let first = window::decide(last, now, at_ms, limit(requests));
+        let mut passed = now + u32::from(first.allowed);
+        for _ in 0..first.remaining {
+            prop_assert!(window::decide(last, passed, at_ms, limit(requests)).allowed);
+            passed += 1;
+        }
+        prop_assert!(!window::decide(last, passed, at_ms, limit(requests)).allowed);
+    }
+
+    #[test]
+    fn obeying_retry_after_is_never_refused_again(
+        requests in 1_u32..50,
+        steps_ms in prop::collection::vec(0..20_000_u64, 1..300),
+    ) {
+        let (clock, limiter) = limiter(16);
+        for step_ms in steps_ms {
+            clock.advance(Duration::from_millis(step_ms));
+            let decision = limiter.check(bucket(1), limit(requests));
+            if !decision.allowed {
+                prop_assert!(decision.retry_after_s > 0);
+                prop_assert!(decision.reset_s >= decision.retry_after_s);
+                clock.advance(Duration::from_secs(u64::from(decision.retry_after_s)));
+                prop_assert!(limiter.check(bucket(1), limit(requests)).allowed);
+            }
+        }
+    }
+
+    #[test]
+    fn retry_after_is_no_longer_than_it_must_be(
+        requests in 1_u32..50, last in 0_u32..60, at_ms in 0..WINDOW_MS,
+    ) {
+        let (last, mut now) = (last.min(requests), 0);
+        let mut decision = window::decide(last, now, at_ms, limit(requests));
+        while decision.allowed {
+            now += 1;
+            decision = window::decide(last, now, at_ms, limit(requests));
+        }
+        let sooner_ms = at_ms + u64::from(decision.retry_after_s - 1) * 1_000;
+        let (last, now) = match sooner_ms / WINDOW_MS {
+            0 => (last, now),
+            1 => (now, 0),
+            _ => (0, 0),
+        };
+        prop_assert!(!window::decide(last, now, sooner_ms % WINDOW_MS, limit(requests)).allowed);
+    }
+}

@@ -1,0 +1,239 @@
+//! A whole batch: the envelope is right or refused; its feeds get a verdict each.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono_domain::{Tick, Timestamp, WorkerId};
+use chrono_storage::IdempotencyKey;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::error::{BatchFault, FeedFault};
+use crate::feed::RawFeed;
+use crate::fingerprint::Fingerprint;
+use crate::scalar::{Drain, Scalar, visit_scalars};
+
+/// Most feeds in a batch.
+pub const FEEDS_MAX: usize = 100;
+/// How far a source's clock may be ahead of ours.
+const AHEAD_MAX: Duration = Duration::from_secs(5);
+
+/// A batch whose envelope is right.
+#[derive(Debug)]
+pub struct ParsedBatch {
+    /// Who sent it.
+    pub worker: WorkerId,
+    /// The key in its body, if any.
+    pub batch_id: Option<IdempotencyKey>,
+    /// The feeds that passed, in their order.
+    pub ticks: Vec<Tick>,
+    /// The others.
+    pub faults: Vec<FeedFault>,
+    /// SHA-256 over all feeds as they were understood.
+    pub fingerprint: [u8; 32],
+    /// Fields nobody asked for, in the envelope and the feeds.
+    pub unknown_fields: u32,
+}
+
+impl ParsedBatch {
+    /// Reads a body, in place, against the time `now`.
+    ///
+    /// # Errors
+    /// A [`BatchFault`] when the body is no JSON, the envelope is wrong, or it has no feed or more than 100.
+    pub fn parse(body: &mut [u8], now: Timestamp) -> Result<Self, BatchFault> {
+        if body.is_empty() {
+            return Err(BatchFault::new("body", None, "a JSON object"));
+        }
+        let envelope: Envelope<'_> = simd_json::serde::from_slice(body).map_err(|broken| {
+            BatchFault::new("body", Some(&broken.to_string()), "a JSON object, well formed")
+        })?;
+        envelope.judge(now)
+    }
+}
+
+#[derive(Default)]
+struct Envelope<'a> {
+    worker_id: Option<Scalar<'a>>,
+    timestamp: Option<Scalar<'a>>,
+    batch_id: Option<Scalar<'a>>,
+    feeds: Option<Feeds<'a>>,
+    unknown_fields: u32,
+    twice: Option<&'static str>,
+}
+
+impl Envelope<'_> {
+    fn judge(self, now: Timestamp) -> Result<ParsedBatch, BatchFault> {
+        if let Some(field) = self.twice {
+            return Err(BatchFault::new(field, Some("the field twice"), "each field once"));
+        }
+        let worker = text("worker_id", self.worker_id)?;
+        let worker = WorkerId::try_new(worker)
+            .map_err(|broken| BatchFault::new("worker_id", Some(worker), broken.expected()))?;
+        let sent = text("timestamp", self.timestamp)?;
+        Timestamp::parse_rfc3339(sent)
+            .map_err(|broken| BatchFault::new("timestamp", Some(sent), broken.expected()))?;
+        let batch_id = match self.batch_id {
+            None | Some(Scalar::Null) => None,
+            id => {
+                let id = text("batch_id", id)?;
+                let key = IdempotencyKey::try_new(id);
+                Some(
+                    key.map_err(|broken| BatchFault::new("batch_id", Some(id), broken.expected()))?,
+                )
+            }
+        };
+        let expected = "an array of 1 to 100 feeds";
+        let feeds = match self.feeds {
+            None => return Err(BatchFault::new("feeds", None, expected)),
+            Some(Feeds::Odd(found)) => {
+                return Err(BatchFault::new("feeds", Some(&found.to_string()), expected));
+            }
+            Some(Feeds::TooMany(count)) => {
+                return Err(BatchFault::new("feeds", Some(&format!("{count} feeds")), expected));
+            }
+            Some(Feeds::Array(feeds)) if feeds.is_empty() => {
+                return Err(BatchFault::new("feeds", Some("no feed"), expected));
+            }
+            Some(Feeds::Array(feeds)) => feeds,
+        };
+        let mut batch = ParsedBatch {
+            worker,
+            batch_id,
+            ticks: Vec::with_capacity(feeds.len()),
+            faults: Vec::new(),
+            fingerprint: [0; 32],
+            unknown_fields: self.unknown_fields,
+        };
+        batch.judge_feeds(feeds, now);
+        Ok(batch)
+    }
+}
+
+impl ParsedBatch {
+    fn judge_feeds(&mut self, feeds: Vec<RawFeed<'_>>, now: Timestamp) {
+        let mut fingerprint = Fingerprint::new();
+        let latest = now.plus(AHEAD_MAX);
+        for (index, feed) in feeds.into_iter().enumerate() {
+            self.unknown_fields = self.unknown_fields.saturating_add(feed.unknown_fields);
+            match feed.judge(index) {
+                Ok(tick) => {
+                    fingerprint.tick(&tick);
+                    if tick.timestamp > latest {
+                        let sent = tick.timestamp.to_string();
+                        let expected =
+                            format!("a time at most 5 s ahead of the gateway's, which is {now}");
+                        self.faults.push(FeedFault::new(
+                            index,
+                            "timestamp",
+                            Some(&sent),
+                            &expected,
+                        ));
+                    } else {
+                        self.ticks.push(tick);
+                    }
+                }
+                Err(fault) => {
+                    fingerprint.fault(&fault);
+                    self.faults.push(*fault);
+                }
+            }
+        }
+        self.fingerprint = fingerprint.finish();
+    }
+}
+
+impl<'de> Deserialize<'de> for Envelope<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EnvelopeVisitor)
+    }
+}
+
+struct EnvelopeVisitor;
+
+impl<'de> Visitor<'de> for EnvelopeVisitor {
+    type Value = Envelope<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object with worker_id, timestamp and feeds")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope<'de>, A::Error> {
+        let mut envelope = Envelope::default();
+        while let Some(key) = map.next_key::<&'de str>()? {
+            let (slot, name) = match key {
+                "worker_id" => (&mut envelope.worker_id, "worker_id"),
+                "timestamp" => (&mut envelope.timestamp, "timestamp"),
+                "batch_id" => (&mut envelope.batch_id, "batch_id"),
+                "feeds" => {
+                    if envelope.feeds.replace(map.next_value()?).is_some() {
+                        envelope.twice.get_or_insert("feeds");
+                    }
+                    continue;
+                }
+                _ => {
+                    map.next_value_seed(Drain::default())?;
+                    envelope.unknown_fields = envelope.unknown_fields.saturating_add(1);
+                    continue;
+                }
+            };
+            if slot.replace(map.next_value()?).is_some() {
+                envelope.twice.get_or_insert(name);
+            }
+        }
+        Ok(envelope)
+    }
+}
+
+enum Feeds<'a> {
+    Array(Vec<RawFeed<'a>>),
+    TooMany(usize),
+    Odd(Scalar<'a>),
+}
+
+impl<'de> Deserialize<'de> for Feeds<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FeedsVisitor)
+    }
+}
+
+struct FeedsVisitor;
+
+impl<'de> Visitor<'de> for FeedsVisitor {
+    type Value = Feeds<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of feeds")
+    }
+
+    visit_scalars!(found => Ok(Feeds::Odd(found)));
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Feeds<'de>, A::Error> {
+        let mut feeds = Vec::with_capacity(seq.size_hint().unwrap_or(0).min(FEEDS_MAX));
+        while feeds.len() < FEEDS_MAX {
+            match seq.next_element()? {
+                Some(feed) => feeds.push(feed),
+                None => return Ok(Feeds::Array(feeds)),
+            }
+        }
+        let mut count = feeds.len();
+        while seq.next_element_seed(Drain::default())?.is_some() {
+            count += 1;
+        }
+        Ok(if count > FEEDS_MAX { Feeds::TooMany(count) } else { Feeds::Array(feeds) })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Feeds<'de>, A::Error> {
+        Drain::default().visit_map(map)?;
+        Ok(Feeds::Odd(Scalar::Object))
+    }
+}
+
+fn text<'a>(field: &'static str, sent: Option<Scalar<'a>>) -> Result<&'a str, BatchFault> {
+    match sent {
+        Some(Scalar::Text(text)) => Ok(text),
+        Some(other) => Err(BatchFault::new(field, Some(&other.to_string()), "a string")),
+        None => Err(BatchFault::new(field, None, "a string")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! How many names one gateway takes, so that no key can fill its memory with them.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use chrono_domain::{Source, Symbol, Tick, WorkerId};
+use chrono_storage::Names;
+
+use crate::error::{BatchFault, FeedFault};
+
+/// Most different names of each kind.
+///
+/// Too low refuses honest new symbols; too high lets one key fill the memory with invented ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameLimits {
+    /// Symbols, 100,000 by default.
+    pub symbols: usize,
+    /// Sources, 1,000 by default.
+    pub sources: usize,
+    /// Worker ids, 10,000 by default.
+    pub workers: usize,
+}
+
+impl Default for NameLimits {
+    fn default() -> Self {
+        Self { symbols: 100_000, sources: 1_000, workers: 10_000 }
+    }
+}
+
+/// Every name in use, and the bounds.
+#[derive(Debug)]
+pub(crate) struct NameBook {
+    limits: NameLimits,
+    symbols: HashSet<Symbol>,
+    sources: HashSet<Source>,
+    workers: HashSet<WorkerId>,
+}
+
+impl NameBook {
+    pub(crate) fn new(limits: NameLimits, names: Names) -> Self {
+        Self {
+            limits,
+            symbols: names.symbols.into_iter().collect(),
+            sources: names.sources.into_iter().collect(),
+            workers: names.workers.into_iter().collect(),
+        }
+    }
+
+    /// Takes a worker in, or says that there are too many.
+    pub(crate) fn admit_worker(&mut self, worker: WorkerId) -> Result<(), BatchFault> {
+        let expected =
+            "a worker_id in use already, or a higher cap: the gateway takes no more different ones";
+        let admitted = admit(&mut self.workers, worker, self.limits.workers);
+        admitted
+            .then_some(())
+            .ok_or_else(|| BatchFault::new("worker_id", Some(worker.as_str()), expected))
+    }
+
+    /// Takes a tick's names in, or says which kind there are too many of.
+    pub(crate) fn admit_tick(&mut self, index: usize, tick: &Tick) -> Result<(), FeedFault> {
+        let fault = |field, received, cap: usize| {
+            let expected = format!("one in use already: the gateway's cap is {cap} different ones");
+            Err(FeedFault::new(index, field, Some(received), &expected))
+        };
+        if !admit(&mut self.sources, tick.source, self.limits.sources) {
+            return fault("source", tick.source.as_str(), self.limits.sources);
+        }
+        if !admit(&mut self.symbols, tick.symbol, self.limits.symbols) {
+            return fault("symbol", tick.symbol.as_str(), self.limits.symbols);
+        }
+        Ok(())
+    }
+}
+
+fn admit<T: Eq + Hash>(names: &mut HashSet<T>, name: T, limit: usize) -> bool {
+    if names.contains(&name) {
+        return true;
+    }
+    names.len() < limit && names.insert(name)
+}

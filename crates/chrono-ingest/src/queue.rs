@@ -1,0 +1,223 @@
+//! The bounded queue before the writer, and what a worker is told.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono_domain::Clock;
+use chrono_storage::{Appended, Idempotency, IdempotencyKey, Names, NewBatch, StoreError};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::batch::ParsedBatch;
+use crate::error::{FeedFault, IngestError};
+use crate::names::{NameBook, NameLimits};
+use crate::tally::Tally;
+
+/// A job waits for the writer.
+const WAITING: u8 = 0;
+/// The writer has taken the job into a commit.
+const TAKEN: u8 = 1;
+/// Its sender has given the job up; the writer skips it.
+const GIVEN_UP: u8 = 2;
+
+/// Bounds of the way in.
+#[derive(Debug, Clone, Copy)]
+pub struct IngestSettings {
+    /// Batches that may wait for the writer. Too low refuses bursts, too high lets them wait past their deadline.
+    pub queue_batches: usize,
+    /// How long a batch may take from the queue to its commit. Too low gives up on a slow disk, too high leaves
+    /// workers without an answer.
+    pub patience: Duration,
+    /// How many names the gateway takes.
+    pub names: NameLimits,
+}
+
+impl Default for IngestSettings {
+    fn default() -> Self {
+        Self {
+            queue_batches: 1_024,
+            patience: Duration::from_secs(3),
+            names: NameLimits::default(),
+        }
+    }
+}
+
+/// What became of a batch that was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Feeds stored.
+    pub ingested: usize,
+    /// Feeds refused, with their reasons, in their order.
+    pub faults: Vec<FeedFault>,
+    /// Whether this answers a repeat of an earlier batch.
+    pub repeated: bool,
+}
+
+/// A receipt as it is kept with its idempotency key.
+#[derive(Serialize, Deserialize)]
+struct KeptReceipt {
+    ingested: usize,
+    faults: Vec<FeedFault>,
+}
+
+pub(crate) enum JobFault {
+    Store(Arc<StoreError>),
+    Refused(StoreError),
+}
+
+pub(crate) type JobOutcome = Result<Appended, JobFault>;
+
+/// One batch on its way to the writer.
+pub(crate) struct Job {
+    pub(crate) batch: Arc<NewBatch>,
+    pub(crate) reply: oneshot::Sender<JobOutcome>,
+    state: Arc<AtomicU8>,
+}
+
+impl Job {
+    /// Takes the job into a commit, unless its sender gave it up.
+    pub(crate) fn take(&self) -> bool {
+        self.state.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+/// The way in for parsed batches.
+#[derive(Debug)]
+pub struct Ingest {
+    jobs: mpsc::Sender<Job>,
+    names: Mutex<NameBook>,
+    clock: Arc<dyn Clock>,
+    patience: Duration,
+    tally: Tally,
+    trouble: Arc<Trouble>,
+}
+
+/// When a commit last failed, so that readiness can tell.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble(AtomicU64);
+
+impl Trouble {
+    /// Notes how a commit went at an uptime; zero stands for no trouble.
+    pub(crate) fn note(&self, failed: bool, uptime: Duration) {
+        let millis = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.0.store(if failed { millis } else { 0 }, Ordering::Release);
+    }
+}
+
+impl Ingest {
+    pub(crate) fn new(
+        settings: IngestSettings,
+        names: Names,
+        clock: Arc<dyn Clock>,
+        trouble: Arc<Trouble>,
+    ) -> (Self, mpsc::Receiver<Job>) {
+        let (jobs, receiver) = mpsc::channel(settings.queue_batches);
+        let names = Mutex::new(NameBook::new(settings.names, names));
+        let tally = Tally::default();
+        (Self { jobs, names, clock, patience: settings.patience, tally, trouble }, receiver)
+    }
+
+    /// Tells whether the last commit failed, and did so within a time.
+    pub fn failed_within(&self, time: Duration) -> bool {
+        let failed = self.trouble.0.load(Ordering::Acquire);
+        failed > 0 && self.clock.uptime().saturating_sub(Duration::from_millis(failed)) < time
+    }
+
+    /// Stores the good feeds of a batch; answers once they are durable and published.
+    ///
+    /// # Errors
+    /// [`IngestError`]; all but `AllRefused`, `Refused` and `KeyClash` may be tried again with the same key.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves open whether the batch is stored; it is never stored in part.
+    pub async fn submit(
+        &self,
+        batch: ParsedBatch,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Receipt, IngestError> {
+        let (batch, faults) = self.admit(batch)?;
+        if batch.ticks.is_empty() {
+            self.tally.refused(batch.worker, &faults);
+            return Err(IngestError::AllRefused(faults));
+        }
+        let kept = KeptReceipt { ingested: batch.ticks.len(), faults };
+        // Serialising plain strings and numbers cannot fail; an empty receipt would only blur a repeat's answer.
+        let receipt = Bytes::from(serde_json::to_vec(&kept).unwrap_or_default());
+        let new = Arc::new(NewBatch {
+            worker: batch.worker,
+            idempotency: key.map(|key| Idempotency { key, fingerprint: batch.fingerprint }),
+            ticks: batch.ticks,
+            receipt,
+            received_at: self.clock.now(),
+        });
+        let outcome = self.commit(Arc::clone(&new)).await;
+        self.tally.outcome(&new, &kept.faults, &outcome);
+        match outcome? {
+            Appended::Stored(_) => {
+                Ok(Receipt { ingested: kept.ingested, faults: kept.faults, repeated: false })
+            }
+            Appended::Repeated(receipt) => {
+                let kept: KeptReceipt = serde_json::from_slice(&receipt).map_err(|broken| {
+                    IngestError::NotStored(Arc::new(StoreError::Corrupt(broken.into())))
+                })?;
+                Ok(Receipt { ingested: kept.ingested, faults: kept.faults, repeated: true })
+            }
+            Appended::KeyClash => Err(IngestError::KeyClash),
+        }
+    }
+
+    /// Moves feeds whose names are too many over to the faults.
+    fn admit(&self, mut batch: ParsedBatch) -> Result<(ParsedBatch, Vec<FeedFault>), IngestError> {
+        let mut faults = std::mem::take(&mut batch.faults);
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if !batch.ticks.is_empty() {
+            names.admit_worker(batch.worker).map_err(IngestError::Refused)?;
+        }
+        let mut index = places(&faults);
+        batch.ticks.retain(|tick| {
+            let admitted = names.admit_tick(index.next().unwrap_or_default(), tick);
+            admitted.map_err(|fault| faults.push(fault)).is_ok()
+        });
+        faults.sort_by_key(|fault| fault.index);
+        Ok((batch, faults))
+    }
+
+    async fn commit(&self, batch: Arc<NewBatch>) -> Result<Appended, IngestError> {
+        let (reply, answer) = oneshot::channel();
+        let state = Arc::new(AtomicU8::new(WAITING));
+        let job = Job { batch, reply, state: Arc::clone(&state) };
+        self.jobs.try_send(job).map_err(|_full| IngestError::Overloaded)?;
+        match tokio::time::timeout(self.patience, answer).await {
+            Ok(Ok(outcome)) => outcome.map_err(IngestError::from),
+            // The writer went away with the job: it was restarted, or is stopping.
+            Ok(Err(_dropped)) => Err(IngestError::OutcomeUnknown),
+            Err(_late) => {
+                let mine =
+                    state.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire);
+                Err(if mine.is_ok() { IngestError::Expired } else { IngestError::OutcomeUnknown })
+            }
+        }
+    }
+}
+
+impl From<JobFault> for IngestError {
+    fn from(fault: JobFault) -> Self {
+        match fault {
+            JobFault::Refused(error) => Self::NotStored(Arc::new(error)),
+            JobFault::Store(error) => match *error {
+                StoreError::Overloaded => Self::Overloaded,
+                StoreError::OutcomeUnknown(_) => Self::OutcomeUnknown,
+                _ => Self::NotStored(error),
+            },
+        }
+    }
+}
+
+/// Gives the places in the batch of the feeds that have no fault, in their order.
+fn places(faults: &[FeedFault]) -> impl Iterator<Item = usize> + use<> {
+    let refused: std::collections::BTreeSet<usize> =
+        faults.iter().map(|fault| fault.index).collect();
+    (0..).filter(move |index| !refused.contains(index))
+}

@@ -1,0 +1,245 @@
+//! The one writer: commits whatever waits, publishes it, answers.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono_cache::{Bus, LatestBook};
+use chrono_domain::{Arrival, Clock, StoredTick};
+use chrono_storage::{Appended, Detail, NewBatch, Store, StoreError, TickRange};
+use metrics::{gauge, histogram};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::queue::{Ingest, IngestSettings, Job, JobFault, Trouble};
+
+/// A group stops taking batches in once it holds this many ticks, so that no commit takes long.
+const GROUP_TICKS: usize = 10_000;
+/// A tick older than this at its commit changes an answer that may be cached for long.
+const LATE_AFTER: Duration = Duration::from_mins(2);
+
+/// Commits batches in groups: what waits when one commit ends goes into the next.
+///
+/// After a commit, and never before, the ticks go to the latest book, then on the bus, then the workers are told.
+/// There is one; the supervisor calls [`Writer::run`] again when it panicked.
+pub struct Writer {
+    jobs: Mutex<mpsc::Receiver<Job>>,
+    store: Arc<dyn Store>,
+    book: Arc<LatestBook>,
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    trouble: Arc<Trouble>,
+    unsettled: std::sync::Mutex<Unsettled>,
+}
+
+/// What may be stored without having been published.
+#[derive(Default)]
+struct Unsettled {
+    /// The batches of a commit that is not published yet.
+    batches: Vec<Arc<NewBatch>>,
+    /// The newest arrival that is published.
+    published: Arrival,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// Makes the writer and the way in to it; fills the latest book from the store.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn start(
+        settings: IngestSettings,
+        store: Arc<dyn Store>,
+        book: Arc<LatestBook>,
+        bus: Arc<dyn Bus>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Ingest, Self), StoreError> {
+        let names = store.names().await?;
+        book.apply(&store.newest().await?, clock.now().minus(LATE_AFTER));
+        // Arrivals count what was ever stored, so the newest is as large as their number.
+        let published = Arrival(store.stats().await?.ticks);
+        let unsettled = std::sync::Mutex::new(Unsettled { batches: Vec::new(), published });
+        let trouble = Arc::new(Trouble::default());
+        let (ingest, jobs) = Ingest::new(settings, names, Arc::clone(&clock), Arc::clone(&trouble));
+        Ok((ingest, Self { jobs: Mutex::new(jobs), store, book, bus, clock, trouble, unsettled }))
+    }
+
+    /// Works until the future is dropped, or every [`Ingest`] is.
+    ///
+    /// A commit whose outcome stayed unknown, here or in a run that panicked, may have stored ticks that nobody
+    /// published: before the next commit they are looked up and published.
+    pub async fn run(&self) {
+        let mut jobs = self.jobs.lock().await;
+        while let Some(first) = jobs.recv().await {
+            let group = gather(first, &mut jobs);
+            gauge!("ingest_queue_depth").set(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
+            match self.settle().await {
+                Ok(()) => self.commit(group).await,
+                Err(error) => self.refuse(group, error),
+            }
+        }
+    }
+
+    /// Commits a group, publishes it and answers its jobs.
+    async fn commit(&self, group: Vec<Job>) {
+        let batches: Vec<_> = group.iter().map(|job| Arc::clone(&job.batch)).collect();
+        let ticks: usize = batches.iter().map(|batch| batch.ticks.len()).sum();
+        #[cfg(feature = "failpoints")]
+        let group = early::acknowledge(group);
+        self.unsettled().batches.clone_from(&batches);
+        let started = self.clock.uptime();
+        let outcomes = self.store.append(batches).await;
+        histogram!("ingest_commit_seconds").record(self.clock.uptime().saturating_sub(started));
+        histogram!("ingest_commit_ticks").record(u32::try_from(ticks).unwrap_or(u32::MAX));
+        match outcomes {
+            Ok(outcomes) => self.publish_and_answer(group, outcomes).await,
+            Err(error) => {
+                if !matches!(error, StoreError::OutcomeUnknown(_)) {
+                    self.unsettled().batches.clear();
+                }
+                self.refuse(group, error);
+            }
+        }
+    }
+
+    async fn publish_and_answer(
+        &self,
+        group: Vec<Job>,
+        outcomes: Vec<Result<Appended, StoreError>>,
+    ) {
+        self.trouble.note(false, self.clock.uptime());
+        let stored: Vec<StoredTick> = group
+            .iter()
+            .zip(&outcomes)
+            .filter_map(|(job, outcome)| match outcome {
+                Ok(Appended::Stored(first)) => Some(numbered(&job.batch, *first)),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        #[cfg(feature = "failpoints")]
+        chrono_storage::failpoint::hit("before_publish");
+        self.publish(stored).await;
+        for (job, outcome) in group.into_iter().zip(outcomes) {
+            answer(job, outcome.map_err(JobFault::Refused));
+        }
+    }
+
+    fn refuse(&self, group: Vec<Job>, error: StoreError) {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            batches = group.len(),
+            "commit failed"
+        );
+        self.trouble.note(true, self.clock.uptime());
+        let error = Arc::new(error);
+        for job in group {
+            answer(job, Err(JobFault::Store(Arc::clone(&error))));
+        }
+    }
+
+    /// Puts committed ticks, in order of arrival, into the book and on the bus.
+    async fn publish(&self, stored: Vec<StoredTick>) {
+        let now = self.clock.now();
+        let last = stored.last().map(|stored| stored.arrival);
+        self.book.apply(&stored, now.minus(LATE_AFTER));
+        #[cfg(feature = "failpoints")]
+        chrono_storage::failpoint::hit("mid_publish");
+        if let Err(error) = self.bus.publish(stored.into(), now).await {
+            // They stay unsettled, and are published before the next commit.
+            tracing::error!(error = &error as &dyn std::error::Error, "the bus refused a commit");
+            return;
+        }
+        let mut unsettled = self.unsettled();
+        unsettled.batches.clear();
+        unsettled.published = unsettled.published.max(last.unwrap_or_default());
+    }
+
+    /// Publishes what the last commit stored without publishing it: rows of its symbols and times whose arrival is
+    /// newer than all that is published.
+    async fn settle(&self) -> Result<(), StoreError> {
+        let (places, published) = {
+            let unsettled = self.unsettled();
+            let ticks = unsettled.batches.iter().flat_map(|batch| &batch.ticks);
+            let places: BTreeSet<_> = ticks.map(|tick| (tick.symbol, tick.timestamp)).collect();
+            (places, unsettled.published)
+        };
+        let mut stored = Vec::new();
+        for (symbol, at) in places {
+            let range = TickRange {
+                from: at,
+                to: at,
+                detail: Detail::WithMetadata,
+                ..TickRange::of(symbol)
+            };
+            stored.extend(
+                self.store.ticks(&range).await?.into_iter().filter(|row| row.arrival > published),
+            );
+        }
+        if !self.unsettled().batches.is_empty() {
+            stored.sort_by_key(|row| row.arrival);
+            tracing::warn!(
+                ticks = stored.len(),
+                "ticks of a commit without a known outcome are published"
+            );
+            self.publish(stored).await;
+        }
+        Ok(())
+    }
+
+    fn unsettled(&self) -> MutexGuard<'_, Unsettled> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes what waits into a group, up to the bound; jobs that were given up are left out.
+fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
+    let mut ticks = 0;
+    let mut group = Vec::new();
+    let mut next = Some(first);
+    while let Some(job) = next {
+        if job.take() {
+            ticks += job.batch.ticks.len();
+            group.push(job);
+        }
+        next = if ticks < GROUP_TICKS { jobs.try_recv().ok() } else { None };
+    }
+    group
+}
+
+fn numbered(batch: &NewBatch, first: Arrival) -> impl Iterator<Item = StoredTick> + '_ {
+    (first.0..).zip(&batch.ticks).map(|(arrival, tick)| StoredTick {
+        tick: tick.clone(),
+        arrival: Arrival(arrival),
+        ingested_at: batch.received_at,
+    })
+}
+
+/// Answers a job; one whose sender went away needs no answer.
+fn answer(job: Job, outcome: Result<Appended, JobFault>) {
+    drop(job.reply.send(outcome));
+}
+
+#[cfg(feature = "failpoints")]
+mod early {
+    //! The wrong build that proves the durability test can see: it acknowledges before COMMIT.
+
+    use chrono_domain::Arrival;
+    use chrono_storage::Appended;
+
+    use crate::queue::Job;
+
+    pub(super) fn acknowledge(group: Vec<Job>) -> Vec<Job> {
+        if !chrono_storage::failpoint::acknowledges_early() {
+            return group;
+        }
+        for job in group {
+            super::answer(job, Ok(Appended::Stored(Arrival(0))));
+        }
+        Vec::new()
+    }
+}

@@ -1,0 +1,284 @@
+//! Consensus prices: computed from the ticks of a window, or as they were stored for a time.
+
+use std::num::NonZeroUsize;
+
+use bytes::Bytes;
+use chrono_domain::{
+    Consensus, ConsensusPolicy, ConsensusStatus, Feed, Source, SourceVote, Symbol, Timestamp,
+};
+use chrono_storage::{Snapshot, Store, TickRange};
+
+use crate::answers::life;
+use crate::queries::distinct;
+use crate::{PriceQueries, QueryError, json};
+
+mod recorder;
+mod settings;
+
+pub use recorder::ConsensusRecorder;
+use settings::MIN_SOURCES_MAX;
+pub use settings::{ConsensusSettings, ConsensusTexts, SettingFault, SymbolPattern};
+
+/// Ticks read in one go.
+const READ_TICKS: usize = 16_384;
+/// Most ticks one consensus reads, 20 times what the spec's budget speaks of.
+const TICKS_MAX: usize = 2_000_000;
+
+/// Whose consensus is asked for, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsensusQuery {
+    /// 1 to 100 symbols; a repeated one counts once.
+    pub symbols: Vec<Symbol>,
+    /// The end of the window, not in the future; by default now.
+    pub at: Option<Timestamp>,
+    /// Fewest votes that make a price, 1 to 1,000; by default the operator's.
+    pub min_sources: Option<NonZeroUsize>,
+    /// Whether to list the votes.
+    pub explain: Explain,
+}
+
+/// Whether an answer lists each source's vote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Explain {
+    /// The figures alone.
+    Figures,
+    /// What each source said, and whether it counted.
+    Votes,
+}
+
+/// The consensus of some symbols.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsensusAnswer {
+    /// One for each symbol with a tick in the window, in the order of the question.
+    pub prices: Vec<ConsensusPrice>,
+    /// The symbols without one.
+    pub missing: Vec<Symbol>,
+}
+
+/// The consensus of one symbol at one time; figures are exact decimal texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsensusPrice {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// The end of the window.
+    pub at: Timestamp,
+    /// The consensus price; none without quorum or agreement.
+    pub price: Option<String>,
+    /// How far the price may be relied on.
+    pub status: ConsensusStatus,
+    /// Median over all ticks of the window.
+    pub median: String,
+    /// Mean over all ticks of the window.
+    pub mean: String,
+    /// Standard deviation of the sample; none for one tick.
+    pub std_dev: Option<String>,
+    /// Sources with a tick in the window, in order.
+    pub sources: Vec<Source>,
+    /// Ticks in the window.
+    pub num_feeds: u64,
+    /// How often a stored answer was revised by late ticks; none for one that was computed.
+    pub revision: Option<u32>,
+    /// Each source's vote, where it was asked for.
+    pub votes: Option<Vec<SourceVote>>,
+}
+
+impl PriceQueries {
+    /// Answers the consensus of symbols, now or at a time.
+    ///
+    /// An answer of the past is the stored one where one of exactly that time is stored, and neither votes nor another
+    /// quorum are asked for; stored and computed ones are equal. While a late tick waits to revise it, it is computed.
+    ///
+    /// # Errors
+    /// [`QueryError::Invalid`]; [`QueryError::NotFound`] when no symbol has a tick in the window;
+    /// [`QueryError::TooLarge`] above two million ticks; [`QueryError::Store`].
+    pub async fn consensus(&self, query: &ConsensusQuery) -> Result<ConsensusAnswer, QueryError> {
+        let (symbols, now) = self.check_consensus(query)?;
+        let (mut prices, mut missing) = (Vec::new(), Vec::new());
+        for symbol in &symbols {
+            match self.consensus_of(*symbol, query, now).await? {
+                Some(price) => prices.push(price),
+                None => missing.push(*symbol),
+            }
+        }
+        if prices.is_empty() {
+            Err(QueryError::NotFound { symbols })
+        } else {
+            Ok(ConsensusAnswer { prices, missing })
+        }
+    }
+
+    /// Answers as [`PriceQueries::consensus`], in the spec's JSON.
+    ///
+    /// Beside the spec's fields a price has `status`, `num_feeds`, `revision` (null for a computed one) and, where asked
+    /// for, `votes`; `missing` is always there. A latest answer may be kept for the interval of the settings, one of the
+    /// past for 5 minutes; a late tick ends both.
+    ///
+    /// # Errors
+    /// As [`PriceQueries::consensus`].
+    pub async fn consensus_json(&self, query: &ConsensusQuery) -> Result<Bytes, QueryError> {
+        let started = self.clock.uptime();
+        let (symbols, now) = self.check_consensus(query)?;
+        let (mut prices, mut missing) = (Vec::new(), Vec::new());
+        for symbol in &symbols {
+            match self.consensus_piece(*symbol, query, now).await? {
+                Some(price) => prices.push(price),
+                None => missing.push(*symbol),
+            }
+        }
+        if prices.is_empty() {
+            return Err(QueryError::NotFound { symbols });
+        }
+        Ok(json::finish(json::consensus::body(&prices, &missing), self.latency_ms(started)))
+    }
+
+    fn check_consensus(
+        &self,
+        query: &ConsensusQuery,
+    ) -> Result<(Vec<Symbol>, Timestamp), QueryError> {
+        let now = self.clock.now();
+        if let Some(at) = query.at.filter(|at| *at > now) {
+            return Err(QueryError::invalid("timestamp", &at, "a time that is not in the future"));
+        }
+        if let Some(min) = query.min_sources.filter(|min| min.get() > MIN_SOURCES_MAX) {
+            return Err(QueryError::invalid("min_sources", &min, "a number from 1 to 1000"));
+        }
+        Ok((distinct(&query.symbols)?, now))
+    }
+
+    /// Gives one symbol's part of the body, a kept one where there is one.
+    async fn consensus_piece(
+        &self,
+        symbol: Symbol,
+        query: &ConsensusQuery,
+        now: Timestamp,
+    ) -> Result<Option<Bytes>, QueryError> {
+        let (key, revision) = (key(symbol, query), self.revision(&symbol));
+        if let Some(revision) = revision
+            && let Some(piece) = self.answers.find("consensus", &key, revision).await
+        {
+            return Ok(Some(piece));
+        }
+        let to_be_revised = query.at.is_some_and(|at| self.is_to_be_revised(&symbol, at));
+        let Some(price) = self.consensus_of(symbol, query, now).await? else { return Ok(None) };
+        let piece = Bytes::from(json::consensus::piece(&price));
+        if let Some(revision) = revision.filter(|_| !to_be_revised) {
+            let life = query.at.map_or(self.consensus.interval(), |at| life(at, now));
+            self.answers.keep(&key, revision, &piece, (now, life)).await;
+        }
+        Ok(Some(piece))
+    }
+
+    async fn consensus_of(
+        &self,
+        symbol: Symbol,
+        query: &ConsensusQuery,
+        now: Timestamp,
+    ) -> Result<Option<ConsensusPrice>, QueryError> {
+        let at = query.at.unwrap_or(now);
+        let as_stored = query.explain == Explain::Figures && query.min_sources.is_none();
+        if as_stored && query.at.is_some() && !self.is_to_be_revised(&symbol, at) {
+            let stored = self.store.snapshot(symbol, at).await?;
+            if let Some(price) = stored.and_then(ConsensusPrice::of_snapshot) {
+                return Ok(Some(price));
+            }
+        }
+        let mut policy = self.consensus.policy(&symbol).clone();
+        policy.min_sources = query.min_sources.unwrap_or(policy.min_sources);
+        let computed = compute(&*self.store, symbol, at, &policy).await?;
+        Ok(computed.map(|consensus| ConsensusPrice::of(symbol, consensus, query.explain)))
+    }
+
+    /// Tells whether a late tick in the reach of a time was not yet taken into what is stored of it.
+    fn is_to_be_revised(&self, symbol: &Symbol, at: Timestamp) -> bool {
+        let lookback = self.consensus.policy(symbol).lookback();
+        self.book.late().is_pending(symbol, at.minus(lookback), at)
+    }
+}
+
+impl ConsensusPrice {
+    fn of(symbol: Symbol, consensus: Consensus, explain: Explain) -> Self {
+        Self {
+            symbol,
+            at: consensus.at,
+            price: consensus.price.map(|price| price.to_string()),
+            status: consensus.status,
+            median: consensus.median.to_string(),
+            mean: consensus.mean.to_string(),
+            std_dev: consensus.std_dev.map(|deviation| deviation.to_string()),
+            num_feeds: consensus.num_feeds as u64,
+            sources: consensus.sources,
+            revision: None,
+            votes: (explain == Explain::Votes).then_some(consensus.votes),
+        }
+    }
+
+    /// Takes a stored answer; none when its status is none of ours, say of a later release.
+    fn of_snapshot(stored: Snapshot) -> Option<Self> {
+        let known = [
+            ConsensusStatus::Ok,
+            ConsensusStatus::Thin,
+            ConsensusStatus::Disputed,
+            ConsensusStatus::NoQuorum,
+        ];
+        Some(Self {
+            symbol: stored.symbol,
+            at: stored.at,
+            price: stored.price,
+            status: known.into_iter().find(|status| status.name() == stored.status)?,
+            median: stored.median,
+            mean: stored.mean,
+            std_dev: stored.std_dev,
+            sources: stored.sources,
+            num_feeds: stored.num_feeds,
+            revision: Some(stored.revision),
+            votes: None,
+        })
+    }
+
+    fn into_snapshot(self, computed_at: Timestamp) -> Snapshot {
+        Snapshot {
+            symbol: self.symbol,
+            at: self.at,
+            revision: 0,
+            price: self.price,
+            status: self.status.name().to_owned(),
+            median: self.median,
+            mean: self.mean,
+            std_dev: self.std_dev,
+            sources: self.sources,
+            num_feeds: self.num_feeds,
+            computed_at,
+        }
+    }
+}
+
+/// Computes the consensus of a symbol at a time from its ticks; none without a tick in the window.
+async fn compute(
+    store: &dyn Store,
+    symbol: Symbol,
+    at: Timestamp,
+    policy: &ConsensusPolicy,
+) -> Result<Option<Consensus>, QueryError> {
+    let from = at.minus(policy.lookback());
+    let mut range = TickRange { from, to: at, limit: READ_TICKS, ..TickRange::of(symbol) };
+    let mut feeds: Vec<Feed> = Vec::new();
+    loop {
+        let ticks = store.ticks(&range).await?;
+        feeds.extend(ticks.iter().map(Feed::from));
+        range.after = ticks.last().map(chrono_domain::StoredTick::key);
+        if ticks.len() < READ_TICKS {
+            return Ok(Consensus::compute(at, feeds, policy));
+        }
+        if feeds.len() >= TICKS_MAX {
+            return Err(QueryError::TooLarge { symbol, ticks_max: TICKS_MAX });
+        }
+    }
+}
+
+/// Names a kept answer: the spec's key, and what else changes the answer.
+fn key(symbol: Symbol, query: &ConsensusQuery) -> String {
+    let at = query.at.map_or_else(|| "latest".to_owned(), |at| at.micros().to_string());
+    let min_sources = query.min_sources.map_or(0, NonZeroUsize::get);
+    let explain = if query.explain == Explain::Votes { ":explain" } else { "" };
+    format!("consensus:{symbol}:{at}:{min_sources}{explain}")
+}

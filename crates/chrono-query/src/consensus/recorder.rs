@@ -1,0 +1,197 @@
+//! The recorder: stores the consensus of every symbol in steady steps, and revises what late ticks change.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use chrono_cache::{LateSpan, LatestBook};
+use chrono_domain::{Clock, Symbol, Timestamp};
+use chrono_storage::{Progress, Snapshot, Store};
+use metrics::counter;
+
+use super::{ConsensusPrice, ConsensusSettings, Explain, compute};
+use crate::QueryError;
+
+/// How long after its time an answer is stored.
+///
+/// A tick is posted some time after its moment: exchanges, workers' batches and the network take from 0.1 to 1.5 s.
+/// Too low, and every stored answer is revised by ticks that were merely on their way; too high, and auditors wait.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Stored answers that are looked at again in one step, so that a backfill does not hold up the next answers.
+const REVISED_MAX: usize = 500;
+/// Snapshots of one commit.
+const COMMIT_SNAPSHOTS: usize = 500;
+/// How far before a symbol's newest tick stored answers are looked at again after a start.
+///
+/// Late ticks that a crash left undone are found so; the list of them is in memory only.
+const RECHECK: Duration = Duration::from_mins(10);
+/// Pause before the next step while late ticks wait, which lets readers and commits pass.
+const BREATH: Duration = Duration::from_millis(10);
+
+/// Stores a consensus per symbol at every multiple of the interval while ticks come in.
+///
+/// The answer of a time is stored about two seconds after it. A tick that comes in behind it makes the
+/// recorder compute the stored answers within its reach anew; those that changed become the next revision. Nothing is
+/// stored for times that passed while the recorder did not run, and several instances may run: the store keeps one of
+/// equal answers.
+pub struct ConsensusRecorder {
+    store: Arc<dyn Store>,
+    book: Arc<LatestBook>,
+    clock: Arc<dyn Clock>,
+    settings: Arc<ConsensusSettings>,
+    /// Microseconds of the last time whose answers are stored; zero before the first.
+    stored_up_to: AtomicI64,
+}
+
+impl std::fmt::Debug for ConsensusRecorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConsensusRecorder").finish_non_exhaustive()
+    }
+}
+
+impl ConsensusRecorder {
+    /// Makes a recorder; it takes the late ticks of this book.
+    pub fn new(
+        store: Arc<dyn Store>,
+        book: Arc<LatestBook>,
+        clock: Arc<dyn Clock>,
+        settings: Arc<ConsensusSettings>,
+    ) -> Self {
+        Self { store, book, clock, settings, stored_up_to: AtomicI64::new(0) }
+    }
+
+    /// Works until the future is dropped; run again, it looks at the newest stored answers first.
+    pub async fn run(&self) {
+        self.recheck();
+        loop {
+            let now = self.clock.now();
+            let pause = match self.step(now).await {
+                Ok(Progress::More) => BREATH,
+                Ok(Progress::Idle) => self.until_due(now),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "consensus snapshots wait for the store");
+                    self.settings.interval()
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Stores the answers that are due at `now`, if any, and revises those of one symbol that late ticks may change.
+    ///
+    /// # Errors
+    /// [`QueryError::Store`]; the same step may be done again.
+    pub async fn step(&self, now: Timestamp) -> Result<Progress, QueryError> {
+        let due = self.due(now);
+        let stored_up_to = self.stored_up_to();
+        if due > stored_up_to {
+            // Before any read, so that a tick that is committed after its read counts as late.
+            self.book.late().watch_from(due);
+            let since = stored_up_to.max(due.minus(self.settings.interval()));
+            self.store_answers(due, since).await?;
+            self.stored_up_to.store(due.micros(), Ordering::SeqCst);
+        }
+        let spans = self.book.late().take();
+        if spans.is_empty() {
+            return Ok(Progress::Idle);
+        }
+        let rest = self.revise(spans).await?;
+        self.book.late().done(rest);
+        Ok(Progress::More)
+    }
+
+    /// Stores the answers of one time for every symbol with a tick after `since`.
+    async fn store_answers(&self, at: Timestamp, since: Timestamp) -> Result<(), QueryError> {
+        let entries = self.book.entries();
+        let ticked = entries.iter().filter(|entry| entry.newest.tick.timestamp > since);
+        let symbols: Vec<Symbol> = ticked.map(|entry| entry.newest.tick.symbol).collect();
+        for some in symbols.chunks(COMMIT_SNAPSHOTS) {
+            let mut snapshots = Vec::with_capacity(some.len());
+            for symbol in some {
+                snapshots.extend(self.snapshot(*symbol, at).await?);
+            }
+            self.put("new", snapshots).await?;
+        }
+        Ok(())
+    }
+
+    /// Computes the stored answers within the reach of late ticks anew; gives back what is left to do.
+    async fn revise(&self, spans: Vec<LateSpan>) -> Result<Vec<LateSpan>, QueryError> {
+        let (mut left, mut rest) = (REVISED_MAX, Vec::new());
+        for span in spans {
+            if left == 0 {
+                rest.push(span);
+                continue;
+            }
+            let LateSpan { symbol, from, to } = span;
+            let reach = to.plus(self.settings.policy(&symbol).lookback());
+            let times = self.store.snapshot_times(symbol, from, reach, left).await?;
+            let mut snapshots = Vec::with_capacity(times.len());
+            for at in &times {
+                snapshots.extend(self.snapshot(symbol, *at).await?);
+            }
+            self.put("late", snapshots).await?;
+            left -= times.len().min(left);
+            if let Some(last) = times.last().filter(|_| left == 0) {
+                let from = last.plus(Duration::from_micros(1));
+                rest.push(LateSpan { symbol, from, to: to.max(from) });
+            }
+        }
+        Ok(rest)
+    }
+
+    async fn snapshot(
+        &self,
+        symbol: Symbol,
+        at: Timestamp,
+    ) -> Result<Option<Snapshot>, QueryError> {
+        match compute(&*self.store, symbol, at, self.settings.policy(&symbol)).await {
+            Ok(consensus) => Ok(consensus.map(|consensus| {
+                ConsensusPrice::of(symbol, consensus, Explain::Figures)
+                    .into_snapshot(self.clock.now())
+            })),
+            Err(error @ QueryError::TooLarge { .. }) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "no consensus snapshot");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn put(&self, why: &'static str, snapshots: Vec<Snapshot>) -> Result<(), QueryError> {
+        if !snapshots.is_empty() {
+            let stored = self.store.put_snapshots(snapshots).await?;
+            counter!("consensus_snapshots_total", "why" => why).increment(stored);
+        }
+        Ok(())
+    }
+
+    /// Marks the newest times of every symbol, so that what a crash left undone is done.
+    fn recheck(&self) {
+        for entry in self.book.entries() {
+            let to = entry.newest.tick.timestamp;
+            let from = to.minus(RECHECK);
+            self.book.late().add(LateSpan { symbol: entry.newest.tick.symbol, from, to });
+        }
+    }
+
+    /// Gives the newest time whose answers may be stored.
+    fn due(&self, now: Timestamp) -> Timestamp {
+        let settled = now.minus(SETTLE);
+        let interval = u64::try_from(self.settings.interval().as_micros()).unwrap_or(u64::MAX);
+        let past = settled.micros().unsigned_abs().checked_rem(interval).unwrap_or(0);
+        settled.minus(Duration::from_micros(past))
+    }
+
+    fn until_due(&self, now: Timestamp) -> Duration {
+        let next = self.stored_up_to().plus(self.settings.interval() + SETTLE);
+        next.since(now).clamp(BREATH, self.settings.interval())
+    }
+
+    fn stored_up_to(&self) -> Timestamp {
+        let micros = self.stored_up_to.load(Ordering::SeqCst);
+        Timestamp::from_micros(micros).unwrap_or(Timestamp::MIN)
+    }
+}

@@ -1,0 +1,183 @@
+//! The latest price of each symbol.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono_cache::{LatestBook, LatestEntry};
+use chrono_domain::{Source, StoredTick, Symbol, Timestamp};
+use chrono_storage::StoreError;
+use metrics::counter;
+
+use crate::json;
+use crate::queries::distinct;
+use crate::{PriceQueries, QueryError};
+
+/// The latest prices of some symbols.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Latest {
+    /// One for each symbol that is known, in the order of the question.
+    pub prices: Vec<LatestPrice>,
+    /// The symbols that are not known, in the order of the question.
+    pub missing: Vec<Symbol>,
+    /// Where the prices came from.
+    pub origin: Origin,
+}
+
+/// The latest price of a symbol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LatestPrice {
+    /// The newest tick by (timestamp, arrival), without metadata.
+    pub tick: Arc<StoredTick>,
+    /// Whose tick it is.
+    pub scope: Scope,
+    /// How old the tick is; zero for one that is ahead of the clock.
+    pub staleness: Duration,
+}
+
+/// Out of how many sources the newest tick was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// One: the only one there is, or the one that was asked for.
+    OneSource,
+    /// Several; the tick names the one that spoke last.
+    AllSources,
+}
+
+/// Who answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Memory alone.
+    Book,
+    /// The store was asked too.
+    Store,
+}
+
+/// What was found before it is put into words.
+pub(crate) struct Found {
+    pub(crate) entries: Vec<Arc<LatestEntry>>,
+    pub(crate) missing: Vec<Symbol>,
+    pub(crate) origin: Origin,
+}
+
+impl PriceQueries {
+    /// Answers the latest prices of 1 to 100 symbols, over all sources or of one; a repeated symbol counts once.
+    ///
+    /// While the store cannot be read, symbols that memory does not know count as missing.
+    ///
+    /// # Errors
+    /// [`QueryError::Invalid`]; [`QueryError::NotFound`] when no symbol is known; [`QueryError::Store`] when memory
+    /// knows none and the store cannot be read.
+    pub async fn latest(
+        &self,
+        symbols: &[Symbol],
+        source: Option<Source>,
+    ) -> Result<Latest, QueryError> {
+        let found = self.find_latest(symbols, source).await?;
+        let now = self.clock.now();
+        let price = |entry: &Arc<LatestEntry>| LatestPrice::of(entry, source, now);
+        let prices = found.entries.iter().filter_map(price).collect();
+        Ok(Latest { prices, missing: found.missing, origin: found.origin })
+    }
+
+    /// Answers as [`PriceQueries::latest`], in the spec's JSON.
+    ///
+    /// `source` is `"aggregated"` over several sources, and `last_source` then names the one that spoke last. `missing`
+    /// is always there. `cached` is true when no store was asked.
+    ///
+    /// # Errors
+    /// As [`PriceQueries::latest`].
+    pub async fn latest_json(
+        &self,
+        symbols: &[Symbol],
+        source: Option<Source>,
+    ) -> Result<Bytes, QueryError> {
+        let started = self.clock.uptime();
+        let found = self.find_latest(symbols, source).await?;
+        let body = json::latest::body(&found, source, self.clock.now());
+        Ok(json::finish(body, self.latency_ms(started)))
+    }
+
+    async fn find_latest(
+        &self,
+        symbols: &[Symbol],
+        source: Option<Source>,
+    ) -> Result<Found, QueryError> {
+        let symbols = distinct(symbols)?;
+        let mut entries: Vec<_> = symbols.iter().map(|symbol| self.book.get(symbol)).collect();
+        let held = symbols.iter().zip(&entries);
+        let unknown: Vec<Symbol> =
+            held.filter_map(|(symbol, entry)| entry.is_none().then_some(*symbol)).collect();
+        let (origin, result) =
+            if unknown.is_empty() { (Origin::Book, "hit") } else { (Origin::Store, "miss") };
+        counter!("cache_requests_total", "cache" => "latest", "result" => result).increment(1);
+        if !unknown.is_empty() {
+            match self.read_latest(&unknown).await {
+                Ok(read) => {
+                    for (symbol, entry) in symbols.iter().zip(&mut entries) {
+                        *entry = entry.take().or_else(|| read.get(symbol));
+                    }
+                }
+                Err(error) if unknown.len() == symbols.len() => return Err(error.into()),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::debug!(error, "symbols that memory does not know count as missing");
+                }
+            }
+        }
+        let found = Found::sort(symbols.iter().zip(entries), source, origin);
+        if found.entries.is_empty() { Err(QueryError::NotFound { symbols }) } else { Ok(found) }
+    }
+
+    /// Reads what the book does not know, which is seldom there: between a commit and its publication, or while
+    /// another instance's ticks are on their way.
+    async fn read_latest(&self, symbols: &[Symbol]) -> Result<LatestBook, StoreError> {
+        let (book, mut known) = (LatestBook::default(), Vec::new());
+        for symbol in symbols {
+            if self.is_known(*symbol).await? {
+                known.push(*symbol);
+            }
+        }
+        if !known.is_empty() {
+            let newest = self.store.newest().await?;
+            let wanted = newest.iter().filter(|stored| known.contains(&stored.tick.symbol));
+            book.apply(wanted, Timestamp::MIN);
+        }
+        Ok(book)
+    }
+}
+
+impl Found {
+    fn sort<'a>(
+        symbols: impl Iterator<Item = (&'a Symbol, Option<Arc<LatestEntry>>)>,
+        source: Option<Source>,
+        origin: Origin,
+    ) -> Self {
+        let (mut entries, mut missing) = (Vec::new(), Vec::new());
+        for (symbol, entry) in symbols {
+            match entry.filter(|entry| newest(entry, source).is_some()) {
+                Some(entry) => entries.push(entry),
+                None => missing.push(*symbol),
+            }
+        }
+        Self { entries, missing, origin }
+    }
+}
+
+impl LatestPrice {
+    /// Gives the newest price of an entry; none when the source has none.
+    pub(crate) fn of(entry: &LatestEntry, source: Option<Source>, now: Timestamp) -> Option<Self> {
+        let tick = Arc::clone(newest(entry, source)?);
+        let one = source.is_some() || entry.by_source.len() == 1;
+        let scope = if one { Scope::OneSource } else { Scope::AllSources };
+        let staleness = now.since(tick.tick.timestamp);
+        Some(Self { tick, scope, staleness })
+    }
+}
+
+fn newest(entry: &LatestEntry, source: Option<Source>) -> Option<&Arc<StoredTick>> {
+    match source {
+        Some(source) => entry.of_source(source),
+        None => Some(&entry.newest),
+    }
+}

@@ -1,0 +1,138 @@
+//! The one way in: everything that answers need, put together once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_cache::{AnswerCache, LatestBook};
+use chrono_domain::{Clock, Price, Source, Symbol, Timestamp};
+use chrono_storage::{Order, Store, StoreError, TickRange};
+
+use crate::QueryError;
+use crate::answers::Answers;
+use crate::consensus::ConsensusSettings;
+
+/// Rows of a page when the question does not say.
+pub const PAGE_ROWS: usize = 1_000;
+/// Most rows of a page.
+pub const PAGE_ROWS_MAX: usize = 10_000;
+/// Most symbols of one question.
+pub const SYMBOLS_MAX: usize = 100;
+
+/// Answers questions about prices from the latest book, kept answers and the store.
+///
+/// Methods come in pairs: one gives typed values, always from the book and the store; the other, named `…_json`, gives
+/// the body of the spec's answer and may take it from the kept answers. All are cancel safe: they only read.
+pub struct PriceQueries {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) book: Arc<LatestBook>,
+    pub(crate) answers: Answers,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) consensus: Arc<ConsensusSettings>,
+}
+
+impl std::fmt::Debug for PriceQueries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PriceQueries").finish_non_exhaustive()
+    }
+}
+
+impl PriceQueries {
+    /// Puts the parts together; the book must be fed by whoever commits ticks to the store.
+    pub fn new(
+        store: Arc<dyn Store>,
+        book: Arc<LatestBook>,
+        answers: Arc<dyn AnswerCache>,
+        clock: Arc<dyn Clock>,
+        consensus: Arc<ConsensusSettings>,
+    ) -> Self {
+        let answers = Answers::new(answers, Arc::clone(&clock));
+        Self { store, book, answers, clock, consensus }
+    }
+
+    /// Fills the book with what is newest in the store.
+    ///
+    /// A service that reads another process' store calls it at its start, and again whenever it wants to know of
+    /// symbols and latest prices that are new since. It costs a read of every (symbol, source).
+    ///
+    /// # Errors
+    /// [`QueryError::Store`]; the book is as before.
+    pub async fn refresh(&self) -> Result<(), QueryError> {
+        let newest = self.store.newest().await?;
+        self.book.apply(&newest, Timestamp::MIN);
+        Ok(())
+    }
+
+    /// Gives the number that changes with the past of a symbol; none where the book does not know it.
+    pub(crate) fn revision(&self, symbol: &Symbol) -> Option<u64> {
+        self.book.get(symbol).map(|entry| entry.history_revision)
+    }
+
+    pub(crate) async fn is_known(&self, symbol: Symbol) -> Result<bool, StoreError> {
+        let known = self.book.get(&symbol).is_some();
+        Ok(known || self.close_before(symbol, None, Timestamp::MAX).await?.is_some())
+    }
+
+    /// Reads the price of the last tick before a time.
+    pub(crate) async fn close_before(
+        &self,
+        symbol: Symbol,
+        source: Option<Source>,
+        before: Timestamp,
+    ) -> Result<Option<Price>, StoreError> {
+        if before == Timestamp::MIN {
+            return Ok(None);
+        }
+        let to = before.minus(Duration::from_micros(1));
+        let order = Order::NewestFirst;
+        let range = TickRange { source, to, order, limit: 1, ..TickRange::of(symbol) };
+        Ok(self.store.ticks(&range).await?.first().map(|stored| stored.tick.price))
+    }
+
+    /// Gives the whole milliseconds since `started` on the clock.
+    pub(crate) fn latency_ms(&self, started: Duration) -> u128 {
+        self.clock.uptime().saturating_sub(started).as_millis()
+    }
+}
+
+/// One page of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows, in the order that was asked for.
+    pub rows: Vec<T>,
+    /// What goes back with the same question to get the next page; none after the last.
+    pub next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Makes a page out of up to one row more than its limit.
+    pub(crate) fn cut(mut rows: Vec<T>, limit: usize, cursor: impl FnOnce(&T) -> String) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next_cursor = rows.last().filter(|_| more).map(cursor);
+        Self { rows, next_cursor }
+    }
+}
+
+/// Checks the number of rows that were asked for.
+pub(crate) fn page_rows(limit: Option<usize>) -> Result<usize, QueryError> {
+    match limit {
+        None => Ok(PAGE_ROWS),
+        Some(rows @ 1..=PAGE_ROWS_MAX) => Ok(rows),
+        Some(rows) => Err(QueryError::invalid("limit", &rows, "a number from 1 to 10000")),
+    }
+}
+
+/// Checks a list of symbols and drops repeats, keeping the order.
+pub(crate) fn distinct(symbols: &[Symbol]) -> Result<Vec<Symbol>, QueryError> {
+    if symbols.is_empty() || symbols.len() > SYMBOLS_MAX {
+        let received = format!("{} symbols", symbols.len());
+        return Err(QueryError::invalid("symbols", &received, "1 to 100 symbols"));
+    }
+    let mut kept = Vec::with_capacity(symbols.len());
+    for symbol in symbols {
+        if !kept.contains(symbol) {
+            kept.push(*symbol);
+        }
+    }
+    Ok(kept)
+}

@@ -1,0 +1,4 @@
+//! Backends against the contract.
+#![cfg(test)]
+
+mod model;
