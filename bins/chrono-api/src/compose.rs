@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use chrono_auth::{KeyService, Keyring, Limit};
-use chrono_cache::memory::{MemoryAnswers, MemoryBus};
+use chrono_cache::memory::{ANSWER_BYTES_MAX, MemoryAnswers, MemoryBus};
 use chrono_cache::{Bus, LatestBook};
 use chrono_domain::Clock;
 use chrono_ingest::{Ingest, IngestSettings, Writer};
@@ -25,6 +25,7 @@ use crate::edge::{Edge, Gate, Origins, Route};
 use crate::http::{Server, Settings as HttpSettings};
 use crate::key_file::make_first_keys;
 use crate::routes;
+use crate::stream::StreamService;
 use crate::supervisor::{Policy, Supervisor};
 use crate::upkeep;
 
@@ -32,8 +33,6 @@ use crate::upkeep;
 const STORE_FILE: &str = "chrono.db";
 /// The threads that read the embedded store, by the names that readiness and metrics show.
 const READERS: [&str; 3] = ["store-reader-1", "store-reader-2", "store-reader-3"];
-/// Ready answers kept in memory, in bytes. Too few, and the same questions are computed again; too many cost memory.
-const ANSWER_BYTES: u64 = 64 << 20;
 /// Failed authentications a minute of one address before it must wait.
 const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
 
@@ -102,10 +101,9 @@ impl Base {
             Arc::clone(&self.clock),
         );
         keys.refresh().await.context("cannot read the stored keys")?;
-        let made = match keyring.is_empty() && keys.list().await?.is_empty() {
-            true => Some(make_first_keys(&keys, &config.data_dir).await?),
-            false => None,
-        };
+        let none_at_all = keyring.is_empty() && keys.list().await?.is_empty();
+        let made =
+            if none_at_all { Some(make_first_keys(&keys, &config.data_dir).await?) } else { None };
         self.supervisor.task("keys", Policy::Forever, move || {
             let keys = keys.clone();
             async move { keys.run().await }
@@ -121,6 +119,15 @@ impl Base {
     ) -> anyhow::Result<Arc<App>> {
         let ingest = self.start_ingest(config).await?;
         let queries = self.start_queries(config);
+        let (bus, book) = (&self.bus, &self.book);
+        let stream = StreamService::start(
+            config.stream,
+            book,
+            bus,
+            Arc::clone(&gate),
+            &self.supervisor,
+            &self.clock,
+        );
         upkeep::start(&self.store, &self.clock, &self.supervisor, metrics.clone());
         Ok(Arc::new(App {
             clock: Arc::clone(&self.clock),
@@ -130,6 +137,7 @@ impl Base {
             metrics_apart: config.metrics.listen.is_some(),
             queries,
             store: Arc::clone(&self.store),
+            stream,
             supervisor: self.supervisor.clone(),
         }))
     }
@@ -146,7 +154,7 @@ impl Base {
         });
         let (store, book, clock) =
             (Arc::clone(&self.store), Arc::clone(&self.book), Arc::clone(&self.clock));
-        let answers = Arc::new(MemoryAnswers::new(Arc::clone(&clock), ANSWER_BYTES));
+        let answers = Arc::new(MemoryAnswers::new(Arc::clone(&clock), ANSWER_BYTES_MAX));
         PriceQueries::new(store, book, answers, clock, settings)
     }
 
@@ -167,7 +175,7 @@ impl Base {
             async move {
                 writer.run().await;
                 // The last request is gone with its queue; the halt is near.
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         });
         Ok(ingest)

@@ -3,11 +3,16 @@
 //! The table drives the router, the role check and the metrics' label; a handler takes its input apart, calls a use
 //! case and encodes the answer.
 
+mod aggregates;
 mod delegations;
 mod health;
 mod ingest;
+mod metadata;
 mod metrics;
 mod page;
+mod prices;
+mod question;
+mod stream;
 
 use crate::app::App;
 use crate::edge::{Access, KeyPlace, Route};
@@ -23,6 +28,18 @@ pub(crate) const ALL: &[Route<App>] = &[
     Route::get("/metrics", Access::Open, "getMetrics", metrics::scrape_here),
     Route::post("/internal/ingest", Access::Internal, "ingest", ingest::ingest),
     Route::post("/internal/delegations", Access::Internal, "postDelegations", delegations::post),
+    Route::get("/prices/latest", Access::Public, "getLatestPrices", prices::latest),
+    Route::get("/prices/range", Access::Public, "getPriceRange", prices::range),
+    Route::get("/aggregates/consensus", Access::Public, "getConsensus", aggregates::consensus),
+    Route::get("/metadata/symbols", Access::Public, "getSymbols", metadata::symbols),
+    Route::get("/metadata/sources", Access::Public, "getSources", metadata::sources),
+    Route::get("/metadata/intervals", Access::Public, "getIntervals", metadata::intervals),
+    Route::get("/metadata/system", Access::Public, "getSystem", metadata::system),
+    Route::get("/delegations", Access::Public, "getDelegations", delegations::get),
+    Route::get("/stream", Access::Public, "streamWebSocket", stream::websocket)
+        .with_key(KeyPlace::HeaderQueryOrLater),
+    Route::get("/stream/sse", Access::Public, "streamEvents", stream::events)
+        .with_key(KeyPlace::HeaderOrQuery),
 ];
 
 /// The path that may have an address of its own.

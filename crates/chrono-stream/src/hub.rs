@@ -7,8 +7,6 @@ mod publish;
 mod subscribe;
 
 #[cfg(test)]
-mod model;
-#[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;

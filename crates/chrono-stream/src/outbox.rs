@@ -1,6 +1,6 @@
 //! What waits to be sent to one client.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono_domain::Seq;
@@ -52,6 +52,8 @@ pub(crate) struct Behind {
 /// The snapshot of one topic that is still to be sent.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
+    /// How wide the topic is.
+    pub(crate) rank: usize,
     /// The topic's place in the registry.
     pub(crate) topic: u32,
     /// How many of its symbols are done.
@@ -114,21 +116,23 @@ impl State {
         self.position(head)
     }
 
-    /// Promises every update after `from` up to `to`; `from` is at or before the position.
+    /// Goes on from a number, by the ring, and promises every update up to `to`.
     pub(crate) fn promise(&mut self, from: Seq, to: Seq) {
-        if from == to {
-            return;
+        if from < to {
+            let behind = Behind { synced: from, promised: to, conflate: false, owed: 0 };
+            self.behind.get_or_insert(behind).promised = to;
         }
-        match &mut self.behind {
-            Some(behind) => {
-                behind.synced = behind.synced.min(from);
-                behind.promised = to;
-            }
-            None => {
-                let behind = Behind { synced: from, promised: to, conflate: false, owed: 0 };
-                self.behind = Some(behind);
-            }
-        }
+    }
+
+    /// Queues the snapshots of topics, given by rank and id, in place of those of the same topics queued before.
+    ///
+    /// Narrow topics go first: a wide one leaves out the symbols that a narrower one, still held, has done.
+    pub(crate) fn queue_snapshots(&mut self, topics: &[(usize, u32)], upto: Seq) {
+        let mut asked: HashSet<u32> = topics.iter().map(|(_, topic)| *topic).collect();
+        self.snapshots.retain(|snapshot| !asked.contains(&snapshot.topic));
+        let once = topics.iter().filter(|(_, topic)| asked.remove(topic));
+        self.snapshots.extend(once.map(|&(rank, topic)| Snapshot { rank, topic, done: 0, upto }));
+        self.snapshots.make_contiguous().sort_by_key(|snapshot| snapshot.rank);
     }
 
     /// Stops feeding live: what comes after the position will be found again by number, or declared as a gap.

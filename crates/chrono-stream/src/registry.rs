@@ -41,6 +41,8 @@ struct Held {
     place: u32,
     /// The client is entitled to what came after this.
     from: Seq,
+    /// Its current values were sent, or will be.
+    valued: bool,
 }
 
 impl Registry {
@@ -96,7 +98,7 @@ impl Registry {
         if let Err(at) = member.held.binary_search_by_key(&topic_id, |held| held.topic) {
             let place = u32::try_from(entry.outboxes.len()).ok()?;
             entry.outboxes.push(Arc::clone(&member.outbox));
-            member.held.insert(at, Held { topic: topic_id, place, from });
+            member.held.insert(at, Held { topic: topic_id, place, from, valued: false });
             if let Some(count) = member.ranks.get_mut(topic.rank()) {
                 *count += 1;
             }
@@ -130,9 +132,21 @@ impl Registry {
             .any(|(topic, _)| self.find(id, topic).is_some_and(|held| held.from < seq))
     }
 
-    /// Tells whether a client holds a narrower topic that covers the symbol.
-    pub(crate) fn holds_narrower(&self, id: ClientId, symbol: &Symbol, rank: usize) -> bool {
-        Topic::covering(symbol).iter().take(rank).any(|topic| self.holds(id, topic))
+    /// Notes that the current values of a topic that a client holds were sent, or will be.
+    pub(crate) fn note_valued(&mut self, id: ClientId, topic: u32) {
+        if let Some(member) = self.clients.get_mut(&id)
+            && let Ok(at) = member.held.binary_search_by_key(&topic, |held| held.topic)
+            && let Some(held) = member.held.get_mut(at)
+        {
+            held.valued = true;
+        }
+    }
+
+    /// Tells whether the value of a symbol belongs to the snapshot of a topic narrower than this rank.
+    pub(crate) fn is_valued_narrower(&self, id: ClientId, symbol: &Symbol, rank: usize) -> bool {
+        let covering = Topic::covering(symbol);
+        let mut narrower = covering.iter().take(rank);
+        narrower.any(|topic| self.find(id, topic).is_some_and(|held| held.valued))
     }
 
     fn find(&self, id: ClientId, topic: &Topic) -> Option<Held> {
@@ -147,18 +161,12 @@ impl Registry {
             return *id;
         }
         let entry = Subscribers { topic, outboxes: Vec::new() };
-        let id = match self.free.pop() {
-            Some(id) => {
-                if let Some(slot) = self.topics.get_mut(id as usize) {
-                    *slot = entry;
-                }
-                id
-            }
-            None => {
-                self.topics.push(entry);
-                u32::try_from(self.topics.len() - 1).unwrap_or(u32::MAX)
-            }
-        };
+        let id =
+            self.free.pop().unwrap_or_else(|| u32::try_from(self.topics.len()).unwrap_or(u32::MAX));
+        match self.topics.get_mut(id as usize) {
+            Some(slot) => *slot = entry,
+            None => self.topics.push(entry),
+        }
         self.ids.insert(topic, id);
         id
     }

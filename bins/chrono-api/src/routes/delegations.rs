@@ -1,19 +1,23 @@
-//! `POST /internal/delegations`: the Flare protocol's vote delegations come in.
+//! `POST /internal/delegations` and `GET /delegations`: the Flare protocol's vote delegations.
 
 use std::sync::Arc;
 
 use chrono_domain::{Metadata, Timestamp, Volume};
+use chrono_query::DelegationsQuery;
 use chrono_storage::{AccountId, Delegation, DelegationOutcome, StoreError};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::question;
 use crate::app::App;
-use crate::edge::{ApiError, Call, Details, ErrorCode, ItemFault, Reply, json};
+use crate::edge::{ApiError, Call, Details, ErrorCode, ItemFault, Query, Reply, json};
 
 /// Most delegations in a batch.
 const DELEGATIONS_MAX: usize = 100;
 /// Longest metadata, in bytes.
 const METADATA_BYTES_MAX: usize = 4_096;
+/// The parameters of a question.
+const QUESTION: &[&str] = &["delegator_id", "provider_id", "from", "to", "limit", "cursor"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +49,32 @@ struct Taken {
 /// Takes delegations in; each is stored once, and what is stored is never changed.
 pub(crate) fn post(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
     Box::pin(take_in(app, call))
+}
+
+/// Answers delegations, newest first.
+pub(crate) fn get(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
+    Box::pin(async move {
+        let query = delegations_query(&call.query(QUESTION)?)?;
+        question::answer(app.queries.delegations_json(&query)).await
+    })
+}
+
+fn delegations_query(query: &Query<'_>) -> Result<DelegationsQuery, ApiError> {
+    Ok(DelegationsQuery {
+        delegator: account(query, "delegator_id")?,
+        provider: account(query, "provider_id")?,
+        from: question::time(query, "from")?,
+        to: question::time(query, "to")?,
+        limit: question::limit(query)?,
+        cursor: question::cursor(query),
+    })
+}
+
+fn account(query: &Query<'_>, name: &'static str) -> Result<Option<AccountId>, ApiError> {
+    let Some(text) = query.find(name) else { return Ok(None) };
+    AccountId::try_new(text)
+        .map(Some)
+        .map_err(|broken| ApiError::invalid(name, Some(text), broken.expected()))
 }
 
 async fn take_in(app: Arc<App>, mut call: Call) -> Result<Reply, ApiError> {

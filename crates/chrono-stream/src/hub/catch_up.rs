@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::{Core, Hub};
 use chrono_domain::Seq;
 
-use super::{Core, Hub};
 use crate::batch::{Batch, Outgoing};
 use crate::frame::Frame;
 use crate::outbox::{Behind, ClientId, Mode, Outbox, Snapshot, State};
@@ -26,25 +26,26 @@ impl Hub {
     ///
     /// One call looks at a bounded number of frames, so that the lock is never held long.
     pub(super) fn catch_up(&self, outbox: &Outbox, batch: &mut Batch) -> bool {
-        let core = self.lock();
+        let mut core = self.lock();
         let mut state = outbox.lock();
+        let state = &mut *state;
         let looks = self.settings.slice_frames_max.max(1);
         let mut slice = Slice { core: &core, id: outbox.id, looks, batch };
         slice.snapshots(&mut state.snapshots);
         if state.snapshots.is_empty()
-            && let Some(mut behind) = state.behind.take()
+            && let Some(behind) = &mut state.behind
         {
-            let remedy = core.remedy(state.mode, &behind);
-            let done = match remedy {
-                Remedy::Replay => slice.replay(state.mode, &mut behind),
-                Remedy::Conflate => slice.conflate(&mut behind),
-                Remedy::Gap => slice.gap(&behind, &mut state),
-            };
-            match (remedy, done) {
-                (_, false) => state.behind = Some(behind),
-                (Remedy::Gap, true) => self.meters.gap(),
-                (_, true) => self.meters.conflated(behind.owed),
+            match core.remedy(state.mode, behind) {
+                Remedy::Replay => slice.replay(state.mode, behind),
+                Remedy::Conflate => slice.conflate(behind),
+                Remedy::Gap => {
+                    core.gap(outbox.id, state, batch);
+                    self.meters.gap();
+                }
             }
+        }
+        if let Some(behind) = state.behind.take_if(|behind| behind.synced >= core.head) {
+            self.meters.conflated(behind.owed);
         }
         !state.snapshots.is_empty() || state.behind.is_some() || !state.live.is_empty()
     }
@@ -66,10 +67,37 @@ impl Core {
         }
     }
 
-    /// Queues snapshots of every topic a client holds.
-    pub(super) fn queue_all_snapshots(&self, id: ClientId, state: &mut State, upto: Seq) {
-        let queued = self.registry.held(id).map(|topic| Snapshot { topic, done: 0, upto });
-        state.snapshots = queued.collect();
+    /// Declares what cannot be sent any more, and queues the current values in its place.
+    fn gap(&mut self, id: ClientId, state: &mut State, batch: &mut Batch) {
+        let from = state.position(self.head);
+        // After a loss of the bus the ring may go on from there; a client that the ring outran starts afresh.
+        let resumable = from < self.floor && self.ring.reaches(self.floor);
+        let to = if resumable { self.floor } else { self.head };
+        if let Some(behind) = &mut state.behind {
+            behind.synced = to;
+        }
+        let held: Vec<_> = self.registry.held(id).collect();
+        if !held.is_empty() {
+            batch.push(Outgoing::Gap { from, to });
+            self.queue_snapshots(id, state, &held, to);
+        }
+    }
+
+    /// Queues the snapshots of topics that a client holds.
+    pub(super) fn queue_snapshots(
+        &mut self,
+        id: ClientId,
+        state: &mut State,
+        topics: &[u32],
+        upto: Seq,
+    ) {
+        let mut ranked = Vec::with_capacity(topics.len());
+        for topic_id in topics {
+            self.registry.note_valued(id, *topic_id);
+            let topic = self.registry.topic(*topic_id);
+            ranked.extend(topic.map(|topic| (topic.rank(), *topic_id)));
+        }
+        state.queue_snapshots(&ranked, upto);
     }
 }
 
@@ -88,24 +116,22 @@ impl Slice<'_> {
     }
 
     /// Sends the values of the queued topics. Values with numbers above a topic's bound come live, so they are left
-    /// out here; and a symbol that the client holds in a narrower topic too is left to that one.
+    /// out here; and a symbol that a narrower topic's snapshot has too is left to that one.
     fn snapshots(&mut self, queue: &mut VecDeque<Snapshot>) {
         while let Some(next) = queue.front_mut()
             && !self.is_spent()
         {
             self.looks -= 1;
-            let topic = self.core.registry.topic(next.topic);
-            let value = topic.and_then(|topic| {
-                let value = self.core.values.member(&topic, next.done)?;
-                Some((topic.rank(), value))
-            });
-            let Some((rank, value)) = value else {
+            let registry = &self.core.registry;
+            let topic = registry.topic(next.topic);
+            let value = topic.and_then(|topic| self.core.values.member(&topic, next.done));
+            let Some(value) = value else {
                 queue.pop_front();
                 continue;
             };
             next.done += 1;
-            let registry = &self.core.registry;
-            if value.seq <= next.upto && !registry.holds_narrower(self.id, &value.symbol, rank) {
+            let narrower = registry.is_valued_narrower(self.id, &value.symbol, next.rank);
+            if value.seq <= next.upto && !narrower {
                 self.batch.push(Outgoing::Snapshot(Arc::clone(value)));
             }
         }
@@ -114,24 +140,28 @@ impl Slice<'_> {
         }
     }
 
-    fn replay(&mut self, mode: Mode, behind: &mut Behind) -> bool {
+    /// Sends every missed frame; where newest values are enough, only up to what was promised.
+    fn replay(&mut self, mode: Mode, behind: &mut Behind) {
+        let newest_do = mode == Mode::Latest && behind.conflate;
+        let upto = if newest_do { behind.promised } else { self.core.head };
         let frames = self.core.ring.after(behind.synced);
-        self.send(frames.filter(|frame| mode == Mode::All || !frame.late), behind)
+        self.send(frames.filter(|frame| mode == Mode::All || !frame.late), upto, behind);
     }
 
-    fn conflate(&mut self, behind: &mut Behind) -> bool {
-        self.send(self.core.values.after(behind.synced), behind)
+    fn conflate(&mut self, behind: &mut Behind) {
+        self.send(self.core.values.after(behind.synced), self.core.head, behind);
     }
 
-    /// Sends those of the frames that the client is entitled to; answers whether it is up to date now.
+    /// Sends those of the frames up to a number that the client is entitled to.
     fn send<'f>(
         &mut self,
         frames: impl Iterator<Item = &'f Arc<Frame>>,
+        upto: Seq,
         behind: &mut Behind,
-    ) -> bool {
-        for frame in frames.take_while(|frame| frame.seq <= self.core.head) {
+    ) {
+        for frame in frames.take_while(|frame| frame.seq <= upto) {
             if self.is_spent() {
-                return false;
+                return;
             }
             self.looks -= 1;
             behind.synced = frame.seq;
@@ -140,15 +170,6 @@ impl Slice<'_> {
                 self.batch.push(Outgoing::Live(Arc::clone(frame)));
             }
         }
-        true
-    }
-
-    fn gap(&mut self, behind: &Behind, state: &mut State) -> bool {
-        let (from, to) = (behind.synced, self.core.head);
-        if self.core.registry.held_len(self.id) > 0 {
-            self.batch.push(Outgoing::Gap { from, to });
-            self.core.queue_all_snapshots(self.id, state, to);
-        }
-        true
+        behind.synced = upto;
     }
 }

@@ -25,7 +25,9 @@ impl Hub {
             let head = self.lock().head;
             match bus.read(head).await {
                 Ok(BusRead::Entries(entries)) => {
-                    entries.iter().for_each(|entry| self.publish(entry, book));
+                    for entry in entries {
+                        self.publish(&entry, book);
+                    }
                     // The clients just woken may sit in this worker's queue.
                     tokio::task::yield_now().await;
                 }
@@ -50,10 +52,12 @@ impl Hub {
         let mut idle = Vec::new();
         for frame in frames {
             // The lock is taken anew for each frame, so that clients that come or catch up wait for one at most.
-            self.lock().admit(Arc::new(frame), self.settings.queue_frames_max, &mut idle);
+            self.lock().admit(&Arc::new(frame), self.settings.queue_frames_max, &mut idle);
         }
         // Woken after the whole entry: the ticks of one commit share a write.
-        idle.iter().for_each(|outbox| outbox.wake());
+        for outbox in idle {
+            outbox.wake();
+        }
         let lag = self.clock.now().since(entry.published_at);
         self.lock().bus = BusHealth::Reading(lag);
     }
@@ -69,18 +73,22 @@ impl Hub {
         core.ring.restart(after);
         (core.head, core.floor) = (after, after);
         seed(&mut encoder, &mut core.values, book, after);
-        core.registry.outboxes().for_each(|outbox| outbox.wake());
+        for outbox in core.registry.outboxes() {
+            outbox.wake();
+        }
     }
 
     /// Offers again what a fan-out that was cut short by a panic may not have reached.
-    fn finish_fan_out(&self) {
+    pub(super) fn finish_fan_out(&self) {
         let mut core = self.lock();
         let unfinished: Vec<_> = core.ring.after(core.head).cloned().collect();
         let mut idle = Vec::new();
         for frame in unfinished {
             core.fan_out(&frame, self.settings.queue_frames_max, &mut idle);
         }
-        idle.iter().for_each(|outbox| outbox.wake());
+        for outbox in idle {
+            outbox.wake();
+        }
     }
 
     fn note_failing(&self) {
@@ -93,9 +101,9 @@ impl Hub {
 }
 
 impl Core {
-    fn admit(&mut self, frame: Arc<Frame>, queue_max: usize, idle: &mut Vec<Arc<Outbox>>) {
-        self.ring.push(Arc::clone(&frame));
-        self.fan_out(&frame, queue_max, idle);
+    fn admit(&mut self, frame: &Arc<Frame>, queue_max: usize, idle: &mut Vec<Arc<Outbox>>) {
+        self.ring.push(Arc::clone(frame));
+        self.fan_out(frame, queue_max, idle);
     }
 
     fn fan_out(&mut self, frame: &Arc<Frame>, queue_max: usize, idle: &mut Vec<Arc<Outbox>>) {
