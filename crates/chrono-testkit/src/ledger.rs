@@ -21,7 +21,7 @@ use anyhow::Context;
 
 pub use book::{Answer, Batch, Book, Fate, SentBatch, SentFeed, Sighting};
 pub use numbers::rfc3339;
-pub use readback::Readback;
+pub use readback::{Plan, Readback, latest};
 pub use verdict::{Verdict, Wrong};
 
 use book::Line;

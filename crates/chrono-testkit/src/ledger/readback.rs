@@ -60,51 +60,76 @@ pub struct Readback {
     pub(super) whole: bool,
 }
 
-impl Readback {
-    /// Reads what the batches of a book from a number on touch, with its one-minute candles.
+/// What to read.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    windows: Vec<(Window, Vec<Series>)>,
+    symbols: Vec<String>,
+    whole: bool,
+}
+
+/// Candles to read: their length, and one source or all.
+type Series = (Interval, Option<String>);
+
+impl Book {
+    /// Plans to read what the batches from a number on touch, with its one-minute candles.
+    pub fn plan_since(&self, batch: usize) -> Plan {
+        let minutes = |window| (window, vec![(Interval::Minute, None)]);
+        let windows = self.windows_since(batch).into_iter().map(minutes).collect();
+        Plan { windows, symbols: self.symbols().map(str::to_owned).collect(), whole: false }
+    }
+
+    /// Plans to read everything, with candles of three lengths, and the minutes of each source.
+    pub fn plan_whole(&self) -> Plan {
+        let with_series = |window: Window| {
+            let feeds = self.places_in(&window).filter_map(|place| self.feed(place));
+            let sources: BTreeSet<_> = feeds.map(|(_, feed)| feed.source.clone()).collect();
+            let all = Interval::ALL.map(|interval| (interval, None)).into_iter();
+            let series = all.chain(sources.into_iter().map(|name| (Interval::Minute, Some(name))));
+            let series = series.collect();
+            (window, series)
+        };
+        let windows = self.whole_windows().into_iter().map(with_series).collect();
+        Plan { windows, symbols: self.symbols().map(str::to_owned).collect(), whole: true }
+    }
+}
+
+impl Plan {
+    /// Reads from a gateway that takes nothing in meanwhile.
     ///
     /// # Errors
     /// When the gateway does not answer, or not as documented.
-    pub async fn since(client: &Client, book: &Book, batch: usize) -> anyhow::Result<Self> {
+    pub async fn read(self, client: &Client) -> anyhow::Result<Readback> {
         let mut windows = Vec::new();
-        for window in book.windows_since(batch) {
-            let minutes = candles(client, &window, Interval::Minute, None).await?;
-            let ticks = ticks(client, &window).await?;
-            windows.push(WindowSeen { window, ticks, candles: vec![minutes] });
-        }
-        Ok(Self { windows, latest: latest(client, book).await?, whole: false })
-    }
-
-    /// Reads everything that a book knows of, with candles of three lengths, and of each source.
-    ///
-    /// # Errors
-    /// As [`Readback::since`].
-    pub async fn whole(client: &Client, book: &Book) -> anyhow::Result<Self> {
-        let mut windows = Vec::new();
-        for window in book.whole_windows() {
+        for (window, series) in self.windows {
             let mut held = Vec::new();
-            for interval in Interval::ALL {
-                held.push(candles(client, &window, interval, None).await?);
-            }
-            for source in sources(book, &window) {
-                held.push(candles(client, &window, Interval::Minute, Some(source)).await?);
+            for (interval, source) in series {
+                held.push(candles(client, &window, interval, source).await?);
             }
             let ticks = ticks(client, &window).await?;
             windows.push(WindowSeen { window, ticks, candles: held });
         }
-        Ok(Self { windows, latest: latest(client, book).await?, whole: true })
+        let latest = latest(client, &self.symbols).await?;
+        Ok(Readback { windows, latest, whole: self.whole })
     }
 }
 
-async fn latest(client: &Client, book: &Book) -> anyhow::Result<BTreeMap<String, String>> {
-    let symbols: Vec<_> = book.symbols().collect();
+/// Asks for the latest price of each symbol; those that have none are left out.
+///
+/// # Errors
+/// As [`Client::latest`].
+pub async fn latest(
+    client: &Client,
+    symbols: &[String],
+) -> Result<BTreeMap<String, String>, ClientError> {
+    let symbols: Vec<_> = symbols.iter().map(String::as_str).collect();
     if symbols.is_empty() {
         return Ok(BTreeMap::new());
     }
     match client.latest(&symbols).await {
         Ok(found) => Ok(found.data.into_iter().map(|row| (row.symbol, row.price)).collect()),
         Err(ClientError::Refused(refusal)) if refusal.code == "NOT_FOUND" => Ok(BTreeMap::new()),
-        Err(fault) => Err(fault.into()),
+        Err(fault) => Err(fault),
     }
 }
 
@@ -166,9 +191,4 @@ async fn pages(client: &Client, mut query: RangeQuery) -> anyhow::Result<Vec<Ran
         }
     }
     Ok(pages)
-}
-
-fn sources(book: &Book, window: &Window) -> BTreeSet<String> {
-    let feeds = book.places_in(window).filter_map(|place| book.feed(place));
-    feeds.map(|(_, feed)| feed.source.clone()).collect()
 }
