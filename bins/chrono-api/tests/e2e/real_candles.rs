@@ -7,9 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use chrono_client::{Client, Feed, IngestBatch, Order, RangeCandle, RangeData, RangeQuery};
-use chrono_domain::{
-    Arrival, Candle, ExactSum, Interval, OrderKey, Price, Timestamp, Volume,
-};
+use chrono_domain::{Arrival, Candle, ExactSum, Interval, OrderKey, Price, Timestamp, Volume};
 use chrono_testkit::{CandleRow, TickRow, data_dir, read_rows};
 use chrono_worker::TickerVolume;
 use rust_decimal::Decimal;
@@ -45,7 +43,8 @@ impl Exchange {
         let mut published = BTreeMap::new();
         for candle in read_rows::<CandleRow>(&dir.join("candles.ndjson.gz")).unwrap() {
             let minute = minute_of(&candle.open_time);
-            let within = inner.get(&candle.symbol).filter(|(first, last)| *first < minute && minute < *last);
+            let within =
+                inner.get(&candle.symbol).filter(|(first, last)| *first < minute && minute < *last);
             if within.is_some() {
                 // The last row of a minute that was published more than once counts.
                 let figures = figures_of_row(&candle);
@@ -56,7 +55,11 @@ impl Exchange {
     }
 
     /// Posts the trades, and reads the candles between a symbol's first and last trade.
-    async fn candles(&self, service: &Service, include_empty: bool) -> BTreeMap<(String, Timestamp), RangeCandle> {
+    async fn candles(
+        &self,
+        service: &Service,
+        include_empty: bool,
+    ) -> BTreeMap<(String, Timestamp), RangeCandle> {
         let mut found = BTreeMap::new();
         for (symbol, (first, last)) in &self.inner {
             let (from, to) = (Interval::M1.bucket_end(*first), just_before(*last));
@@ -144,7 +147,8 @@ async fn kraken_agrees_in_every_minute_with_and_without_trades() {
             // Kraken publishes a zero where we say that there was no volume.
             let [open, high, low, close, volume] = *published;
             assert_eq!((found.num_feeds, found.volume.as_deref()), (0, None), "{place:?}");
-            let flat = [&found.open, &found.high, &found.low, &found.close].map(|text| decimal(text));
+            let flat =
+                [&found.open, &found.high, &found.low, &found.close].map(|text| decimal(text));
             assert_eq!((flat, volume), ([open, high, low, close], Decimal::ZERO), "{place:?}");
             without_trades += 1;
         }
@@ -159,7 +163,8 @@ async fn hitbtc_agrees_in_every_minute() {
     let service = Service::start();
     replay(service.worker(), &[exchange.trades.clone()], TickerVolume::Keep).await;
     let found = exchange.candles(&service, false).await;
-    let found: BTreeMap<_, _> = found.iter().map(|(place, candle)| (place.clone(), figures(candle))).collect();
+    let found: BTreeMap<_, _> =
+        found.iter().map(|(place, candle)| (place.clone(), figures(candle))).collect();
     assert_eq!(found, exchange.published);
     assert_eq!(found.len(), 428);
 }
@@ -183,7 +188,11 @@ async fn bitget_differs_by_its_own_convention_only() {
         }
         let [open, high, low, close, volume] = found;
         let opened = published[0];
-        assert_eq!([opened, high.max(opened), low.min(opened), close, volume], *published, "{place:?} {open}");
+        assert_eq!(
+            [opened, high.max(opened), low.min(opened), close, volume],
+            *published,
+            "{place:?} {open}"
+        );
     }
     assert_eq!((exchange.published.len(), agree, differ), (55, 3, [52, 7, 4, 0, 0]));
 }
@@ -205,13 +214,15 @@ async fn binance_agrees_with_every_running_candle() {
     let (worker, reader) = (service.worker(), service.reader());
     let mut posted: BTreeMap<&str, usize> = BTreeMap::new();
     for update in &updates {
-        let (of_symbol, posted) = (&trades[&update.symbol], posted.entry(&update.symbol).or_default());
+        let (of_symbol, posted) =
+            (&trades[&update.symbol], posted.entry(&update.symbol).or_default());
         let end = of_symbol.partition_point(|trade| last_of_trade(trade) <= last_of_update(update));
         post(&worker, &of_symbol[*posted..end]).await;
         *posted = end;
 
         let minute = minute_of(&update.open_time);
-        let query = candles_of(&update.symbol, minute, just_before(Interval::M1.bucket_end(minute)));
+        let query =
+            candles_of(&update.symbol, minute, just_before(Interval::M1.bucket_end(minute)));
         let found = candles(&reader, &query).await;
         let [candle] = found.as_slice() else { panic!("{update:?}: {found:?}") };
         assert_eq!(figures(candle), figures_of_row(update), "{update:?}");
@@ -262,10 +273,15 @@ fn coinbase_seconds_merge_into_its_minutes() {
         let bars: Vec<CandleRow> = read_rows(&dir.join("bars.ndjson.gz")).unwrap();
         let mut merged: BTreeMap<Timestamp, Option<Candle>> = BTreeMap::new();
         for bar in shuffled(&bars) {
-            Candle::merge_into(merged.entry(minute_of(&bar.open_time)).or_default(), candle_of(bar));
+            Candle::merge_into(
+                merged.entry(minute_of(&bar.open_time)).or_default(),
+                candle_of(bar),
+            );
         }
-        let merged: BTreeMap<Timestamp, Figures> =
-            merged.into_iter().map(|(minute, candle)| (minute, figures_of_candle(&candle.unwrap()))).collect();
+        let merged: BTreeMap<Timestamp, Figures> = merged
+            .into_iter()
+            .map(|(minute, candle)| (minute, figures_of_candle(&candle.unwrap())))
+            .collect();
         let published: Vec<CandleRow> = read_rows(&dir.join("candles.ndjson.gz")).unwrap();
         let published: BTreeMap<Timestamp, Figures> =
             published.iter().map(|row| (minute_of(&row.open_time), figures_of_row(row))).collect();
@@ -302,7 +318,8 @@ fn candle_of(bar: &CandleRow) -> Candle {
 
 fn figures_of_candle(candle: &Candle) -> Figures {
     let volume = candle.volume.unwrap().to_string();
-    let prices = [candle.open, candle.high, candle.low, candle.close].map(|price| price.to_string());
+    let prices =
+        [candle.open, candle.high, candle.low, candle.close].map(|price| price.to_string());
     let [open, high, low, close] = prices.map(|text| decimal(&text));
     [open, high, low, close, decimal(&volume)]
 }

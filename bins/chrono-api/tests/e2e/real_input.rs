@@ -112,8 +112,7 @@ async fn expect_rows(reader: &Client, symbol: &str, rows: &[Expected]) {
 }
 
 async fn expect_metadata(reader: &Client, symbol: &str, rows: &[Expected]) {
-    let query =
-        RangeQuery { metadata: true, ..ask_for(symbol, Order::Oldest, LARGE_PAGE) };
+    let query = RangeQuery { metadata: true, ..ask_for(symbol, Order::Oldest, LARGE_PAGE) };
     let read = read_back(reader, rows, &query).await;
     assert_eq!(read.len(), rows.len(), "{symbol}");
     for (found, wanted) in read.iter().zip(rows) {
@@ -216,8 +215,7 @@ async fn expect_latest_of(reader: &Client, symbol: &str, source: &str, rows: &[E
     let newest = rows.iter().rfind(|row| row.row.source == source).unwrap();
     let latest = reader.latest_of(&[symbol], source).await.unwrap();
     let [price] = latest.data.as_slice() else { panic!("{symbol} {source}: {latest:?}") };
-    let found: Texts<'_> =
-        (&price.timestamp, &price.price, price.volume.as_deref(), &price.source);
+    let found: Texts<'_> = (&price.timestamp, &price.price, price.volume.as_deref(), &price.source);
     assert_eq!(found, texts_of_row(newest), "{symbol} {source}");
 }
 
@@ -231,8 +229,7 @@ async fn rolling_volumes_go_to_metadata_unless_they_are_asked_for() {
     let reader = service.reader();
     let (mut moved, mut traded) = (0, 0);
     for (symbol, rows) in &by_symbol(&files) {
-        let query =
-            RangeQuery { metadata: true, ..ask_for(symbol, Order::Oldest, LARGE_PAGE) };
+        let query = RangeQuery { metadata: true, ..ask_for(symbol, Order::Oldest, LARGE_PAGE) };
         let read = read_back(&reader, rows, &query).await;
         assert_eq!(read.len(), rows.len());
         for (found, Expected { row, .. }) in read.iter().zip(rows) {

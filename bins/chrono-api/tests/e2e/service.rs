@@ -26,7 +26,8 @@ impl Service {
     /// Starts with further settings.
     pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
         let dir = scratch().unwrap();
-        let with = |command: GatewayCommand, (name, value): &(&str, &str)| command.with(name, value);
+        let with =
+            |command: GatewayCommand, (name, value): &(&str, &str)| command.with(name, value);
         let command = settings.iter().fold(GatewayCommand::new(BINARY, dir.path()), with);
         Self { gateway: command.start().unwrap(), command, dir }
     }
@@ -52,7 +53,13 @@ impl Service {
     }
 
     /// Sends a request as it is, without a key.
-    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         ask(self.gateway.url(), method, path, headers, body)
     }
 
