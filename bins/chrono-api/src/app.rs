@@ -9,6 +9,7 @@ use chrono_storage::Store;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::edge::Gate;
+use crate::stream::StreamService;
 use crate::supervisor::Supervisor;
 
 /// The state behind every route; made once, by the composition root.
@@ -21,5 +22,6 @@ pub(crate) struct App {
     pub(crate) metrics_apart: bool,
     pub(crate) queries: PriceQueries,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) stream: StreamService,
     pub(crate) supervisor: Supervisor,
 }

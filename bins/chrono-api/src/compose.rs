@@ -25,6 +25,7 @@ use crate::edge::{Edge, Gate, Origins, Route};
 use crate::http::{Server, Settings as HttpSettings};
 use crate::key_file::make_first_keys;
 use crate::routes;
+use crate::stream::StreamService;
 use crate::supervisor::{Policy, Supervisor};
 use crate::upkeep;
 
@@ -98,10 +99,9 @@ impl Base {
             Arc::clone(&self.clock),
         );
         keys.refresh().await.context("cannot read the stored keys")?;
-        let made = match keyring.is_empty() && keys.list().await?.is_empty() {
-            true => Some(make_first_keys(&keys, &config.data_dir).await?),
-            false => None,
-        };
+        let none_at_all = keyring.is_empty() && keys.list().await?.is_empty();
+        let made =
+            if none_at_all { Some(make_first_keys(&keys, &config.data_dir).await?) } else { None };
         self.supervisor.task("keys", Policy::Forever, move || {
             let keys = keys.clone();
             async move { keys.run().await }
@@ -117,6 +117,15 @@ impl Base {
     ) -> anyhow::Result<Arc<App>> {
         let ingest = self.start_ingest(config).await?;
         let queries = self.start_queries(config);
+        let (bus, book) = (&self.bus, &self.book);
+        let stream = StreamService::start(
+            config.stream,
+            book,
+            bus,
+            Arc::clone(&gate),
+            &self.supervisor,
+            &self.clock,
+        );
         upkeep::start(&self.store, &self.clock, &self.supervisor, metrics.clone());
         Ok(Arc::new(App {
             clock: Arc::clone(&self.clock),
@@ -126,6 +135,7 @@ impl Base {
             metrics_apart: config.metrics.listen.is_some(),
             queries,
             store: Arc::clone(&self.store),
+            stream,
             supervisor: self.supervisor.clone(),
         }))
     }
@@ -163,7 +173,7 @@ impl Base {
             async move {
                 writer.run().await;
                 // The last request is gone with its queue; the halt is near.
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         });
         Ok(ingest)

@@ -1,7 +1,8 @@
 //! The keys that a gateway without any makes for itself at its first start.
 
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -19,7 +20,7 @@ pub(crate) async fn make_first_keys(
     );
     for role in [Role::Internal, Role::Public, Role::Admin] {
         let made = create(keys, role).await?;
-        text.push_str(&format!("{}={}\n", role.as_str(), made.text.expose_secret()));
+        writeln!(text, "{}={}", role.as_str(), made.text.expose_secret())?;
     }
     let path = directory.join("keys.txt");
     write_private(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;

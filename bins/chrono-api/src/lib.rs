@@ -17,5 +17,6 @@ pub mod observe;
 mod routes;
 pub mod run;
 mod serve;
+mod stream;
 pub mod supervisor;
 mod upkeep;

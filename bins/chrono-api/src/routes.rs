@@ -12,9 +12,10 @@ mod metrics;
 mod page;
 mod prices;
 mod question;
+mod stream;
 
 use crate::app::App;
-use crate::edge::{Access, Route};
+use crate::edge::{Access, KeyPlace, Route};
 
 /// Every path of the gateway.
 pub(crate) const ALL: &[Route<App>] = &[
@@ -35,6 +36,10 @@ pub(crate) const ALL: &[Route<App>] = &[
     Route::get("/metadata/intervals", Access::Public, "getIntervals", metadata::intervals),
     Route::get("/metadata/system", Access::Public, "getSystem", metadata::system),
     Route::get("/delegations", Access::Public, "getDelegations", delegations::get),
+    Route::get("/stream", Access::Public, "streamWebSocket", stream::websocket)
+        .with_key(KeyPlace::HeaderQueryOrLater),
+    Route::get("/stream/sse", Access::Public, "streamEvents", stream::events)
+        .with_key(KeyPlace::HeaderOrQuery),
 ];
 
 /// The path that may have an address of its own.

@@ -48,7 +48,7 @@ async fn materialise(store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
         let started = clock.uptime();
         match store.materialise(clock.now().minus(UNSETTLED)).await {
             Ok(Progress::More) => {
-                histogram!("candles_step_seconds").record(clock.uptime().saturating_sub(started))
+                histogram!("candles_step_seconds").record(clock.uptime().saturating_sub(started));
             }
             Ok(Progress::Idle) => sleep(MATERIALISE_EVERY).await,
             Err(error) => {

@@ -59,9 +59,9 @@ use open::StoreFile;
 
 pub use lane::{ReaderLane, WriterLane};
 pub use migrate::Schema;
-#[cfg(feature = "failpoints")]
-pub use open::Synchronous;
 pub use open::{Access, OpenError, Settings, check};
+#[cfg(feature = "failpoints")]
+pub use open::{Acknowledge, Synchronous};
 
 #[cfg(feature = "failpoints")]
 use crate::failpoint::hit;
@@ -76,6 +76,8 @@ pub struct SqliteStore {
     writer: Calls<Writer>,
     reader: Calls<Reader>,
     wal: PathBuf,
+    #[cfg(feature = "failpoints")]
+    acknowledge: Acknowledge,
 }
 
 /// The loops that do a store's work, one thread each.
@@ -97,11 +99,17 @@ impl SqliteStore {
     pub fn open(settings: Settings, clock: &dyn Clock) -> Result<(Self, Lanes), OpenError> {
         let (writer, write_jobs) = lane::queue(settings.writes_waiting_max);
         let (reader, read_jobs) = lane::queue(settings.reads_waiting_max);
-        let readers = settings.readers.get();
         let file = Arc::new(StoreFile::open(settings, clock)?);
-        let store = Self { writer, reader, wal: file.beside("-wal") };
+        let store = Self {
+            writer,
+            reader,
+            wal: file.beside("-wal"),
+            #[cfg(feature = "failpoints")]
+            acknowledge: file.settings.acknowledge,
+        };
         let reader_lane = || ReaderLane { jobs: read_jobs.clone(), file: Arc::clone(&file) };
-        let readers = std::iter::repeat_with(reader_lane).take(readers).collect();
+        let readers =
+            std::iter::repeat_with(reader_lane).take(file.settings.readers.get()).collect();
         Ok((store, Lanes { writer: WriterLane { jobs: write_jobs, file }, readers }))
     }
 
@@ -134,6 +142,12 @@ impl TickStore for SqliteStore {
         &self,
         batches: Vec<Arc<NewBatch>>,
     ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
+        #[cfg(feature = "failpoints")]
+        if self.acknowledge == Acknowledge::BeforeCommit {
+            let early =
+                move |writer: &mut _, reply| append::append_answered_early(writer, &batches, reply);
+            return Ok(self.writer.call_answered_within(early).await?);
+        }
         Ok(self.writer.call(move |writer| append::append(writer, &batches)).await?)
     }
 

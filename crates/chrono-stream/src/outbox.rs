@@ -116,15 +116,12 @@ impl State {
         self.position(head)
     }
 
-    /// Promises every update after `from` up to `to`; `from` is at or before the position.
+    /// Goes on from a number, by the ring, and promises every update up to `to`.
     pub(crate) fn promise(&mut self, from: Seq, to: Seq) {
-        if from == to {
-            return;
+        if from < to {
+            let behind = Behind { synced: from, promised: to, conflate: false, owed: 0 };
+            self.behind.get_or_insert(behind).promised = to;
         }
-        let behind = Behind { synced: from, promised: to, conflate: false, owed: 0 };
-        let behind = self.behind.get_or_insert(behind);
-        behind.synced = behind.synced.min(from);
-        behind.promised = to;
     }
 
     /// Queues the snapshots of topics, given by rank and id, in place of those of the same topics queued before.

@@ -161,7 +161,7 @@ impl Reader<'_> {
                 match ConfiguredKey::try_new(role, tier, &text) {
                     Ok(key) => keys.push(key),
                     Err(broken) => {
-                        self.fault(name, None, &format!("keys separated by commas ({broken})"))
+                        self.fault(name, None, &format!("keys separated by commas ({broken})"));
                     }
                 }
             }

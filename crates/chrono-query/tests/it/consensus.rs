@@ -91,6 +91,7 @@ async fn nothing_in_the_window_is_not_found() {
 #[tokio::test]
 async fn a_latest_answer_is_kept_for_the_interval_and_ended_by_a_late_tick() {
     let house = house().await;
+    house.record().await;
     let num_feeds = async || {
         let answer = json(&house.kept.consensus_json(&query(None)).await.unwrap());
         (answer["data"][0]["num_feeds"].as_u64().unwrap(), answer["data"][0]["timestamp"].clone())
@@ -104,6 +105,24 @@ async fn a_latest_answer_is_kept_for_the_interval_and_ended_by_a_late_tick() {
     assert_eq!(num_feeds().await, (3, "2025-10-09T12:35:01.789Z".into()));
     house.post(tick("kraken", at("2025-10-09T12:32:30Z"), "67231.00")).await;
     assert_eq!(num_feeds().await.0, 4);
+}
+
+#[tokio::test]
+async fn a_tick_that_is_late_by_seconds_ends_a_latest_answer_too() {
+    let house = house().await;
+    house.record().await;
+    let num_feeds = async || {
+        house
+            .kept
+            .consensus_json(&query(None))
+            .await
+            .map(|body| json(&body)["data"][0]["num_feeds"].clone())
+    };
+    assert_eq!(num_feeds().await.unwrap(), 3);
+    house.post(tick("kraken", at("2025-10-09T12:34:50.000001Z"), "67231.00")).await;
+    assert_eq!(num_feeds().await.unwrap(), 3, "it lies after what is stored");
+    house.post(tick("kraken", at("2025-10-09T12:34:50Z"), "67231.00")).await;
+    assert_eq!(num_feeds().await.unwrap(), 5);
 }
 
 #[tokio::test]

@@ -93,6 +93,8 @@ async fn run_until(house: &House, time: &str, revision: u32) {
         }
     };
     tokio::select! {
+        // The recorder first: a fault of the next read is meant for it.
+        biased;
         () = house.recorder.run() => panic!("the recorder ended"),
         reached = tokio::time::timeout(Duration::from_mins(1), reached) => reached.unwrap(),
     }

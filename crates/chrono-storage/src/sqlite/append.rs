@@ -40,15 +40,36 @@ pub(super) fn append(
     writer: &mut Writer,
     batches: &[Arc<NewBatch>],
 ) -> Result<Vec<Outcome>, Fault> {
+    append_watched(writer, batches, |_outcomes| ())
+}
+
+/// Stores batches, but answers before the commit: the control that a durability test must catch.
+#[cfg(feature = "failpoints")]
+pub(super) fn append_answered_early(
+    writer: &mut Writer,
+    batches: &[Arc<NewBatch>],
+    reply: tokio::sync::oneshot::Sender<Result<Vec<Outcome>, Fault>>,
+) -> Result<(), Fault> {
+    let answer = |outcomes: &mut Vec<Outcome>| drop(reply.send(Ok(std::mem::take(outcomes))));
+    append_watched(writer, batches, answer).map(drop)
+}
+
+/// Stores batches in one commit, and shows their outcomes before it.
+fn append_watched(
+    writer: &mut Writer,
+    batches: &[Arc<NewBatch>],
+    before_commit: impl FnOnce(&mut Vec<Outcome>),
+) -> Result<Vec<Outcome>, Fault> {
     hit("before_begin");
     let outcomes = writer.transact(|transaction, memory| {
         let memory = Memory::fresh(memory, transaction)?;
         let mut next = transaction.prepare_cached(NEXT_ARRIVAL)?.query_one([], |row| row.get(0))?;
         let outcomes =
             batches.iter().map(|batch| store_whole(transaction, memory, batch, &mut next));
-        let outcomes = outcomes.collect::<Result<_, _>>()?;
+        let mut outcomes = outcomes.collect::<Result<_, _>>()?;
         hit("after_insert");
         transaction.prepare_cached(SET_NEXT_ARRIVAL)?.execute([next])?;
+        before_commit(&mut outcomes);
         hit("before_commit");
         Ok(outcomes)
     })?;
@@ -182,4 +203,45 @@ fn printed(buffer: &mut String, value: impl std::fmt::Display) -> &str {
     // Writing to a string does not fail.
     write!(buffer, "{value}").unwrap_or_default();
     buffer
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono_domain::{ManualClock, Price, Source, Symbol, Tick};
+
+    use super::super::open::{Settings, StoreFile};
+    use super::*;
+
+    fn batch(ticks: i64) -> Vec<Arc<NewBatch>> {
+        let tick = |nth| {
+            let (symbol, source) = (Symbol::try_new("A/B").unwrap(), Source::try_new("s").unwrap());
+            let at = Timestamp::from_micros(nth).unwrap();
+            Tick::try_new(symbol, source, Price::try_new("1").unwrap(), None, at).unwrap()
+        };
+        vec![Arc::new(NewBatch {
+            worker: WorkerId::try_new("w").unwrap(),
+            idempotency: None,
+            ticks: (0..ticks).map(tick).collect(),
+            receipt: Bytes::new(),
+            received_at: Timestamp::MIN,
+        })]
+    }
+
+    #[test]
+    fn a_full_disk_stores_nothing_and_a_writer_opened_anew_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp::MIN);
+        let file = StoreFile::open(Settings::new(dir.path().join("chrono.db")), &clock).unwrap();
+        let mut writer = Writer::open(&file).unwrap();
+        append(&mut writer, &batch(3)).unwrap();
+        writer.connection.pragma_update(None, "max_page_count", 1).unwrap();
+        let fault = append(&mut writer, &batch(10_000)).unwrap_err();
+        assert!(matches!(StoreError::from(fault), StoreError::Unavailable(_)));
+        drop(writer);
+        let mut writer = Writer::open(&file).unwrap();
+        let outcomes = append(&mut writer, &batch(1)).unwrap();
+        assert!(matches!(&outcomes[..], [Ok(Appended::Stored(Arrival(4)))]));
+        let count = "SELECT count(*) FROM price_ticks";
+        assert_eq!(writer.connection.query_one(count, [], |row| row.get(0)), Ok(4));
+    }
 }

@@ -9,7 +9,7 @@ use super::open::StoreFile;
 /// The connection that writes, with what it remembers.
 #[derive(Debug)]
 pub(super) struct Writer {
-    connection: Connection,
+    pub(super) connection: Connection,
     memory: Option<Memory>,
 }
 

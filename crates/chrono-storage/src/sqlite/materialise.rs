@@ -6,7 +6,7 @@
 //! 2. A day's row is the merge of the rows of its hours, dirty or not; so it is exact once all of them are clean.
 //! 3. A dirty mark stands for at least one tick of that source in that hour.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use chrono_domain::{Candle, Interval, Timestamp};
@@ -22,10 +22,11 @@ use crate::candles::span::{Span, bucket, micros};
 
 /// What a step may spend on ticks before the watermarks, and again on dirty hours; a tick costs one.
 ///
-/// Too high, and commits wait behind a step; too low, and a step is mostly its fsync.
-const STEP_COST_MAX: u64 = 2_000;
+/// Too high, and commits wait behind a step; too low, and a step is mostly its fsync. At 512 it takes some
+/// milliseconds, but for a minute or an hour that holds more ticks than that.
+const STEP_COST_MAX: u64 = 512;
 /// What a symbol or an hour costs beside its ticks: its rows.
-const ROWS_COST: u64 = 50;
+const ROWS_COST: u64 = 24;
 
 const SET_WATERMARK: &str = "UPDATE candle_watermark SET up_to = ?2 WHERE symbol_id = ?1";
 const NEXT_TICK: &str =
@@ -141,9 +142,10 @@ fn fold_some(
     Ok((minutes, count, end))
 }
 
-/// Recomputes dirty hours, going round so that none waits for ever, and takes their marks away.
+/// Recomputes dirty hours, going round so that none waits for ever, and then their days.
 fn clean_hours(connection: &Connection, memory: &mut Memory) -> Result<bool, Fault> {
     let mut cost = 0;
+    let mut days = BTreeSet::new();
     while cost < STEP_COST_MAX {
         let next = match next_dirty(connection, memory.cleaned)? {
             None => next_dirty(connection, (i64::MIN, i64::MIN))?,
@@ -151,8 +153,13 @@ fn clean_hours(connection: &Connection, memory: &mut Memory) -> Result<bool, Fau
         };
         let Some((symbol_id, hour)) = next else { break };
         let watermark = memory.series.get(&symbol_id).map_or(0, |series| series.watermark);
-        cost += ROWS_COST + clean_hour(connection, symbol_id, hour, watermark)?;
+        let (series, ticks) = clean_hour(connection, symbol_id, hour, watermark)?;
+        days.extend(series.into_iter().map(|series| (series, bucket(Interval::D1, hour).from)));
         memory.cleaned = (symbol_id, hour);
+        cost += ROWS_COST + ticks;
+    }
+    for (series, day) in days {
+        merge_day(connection, series, day)?;
     }
     Ok(cost > 0)
 }
@@ -163,37 +170,36 @@ fn next_dirty(connection: &Connection, after: (i64, i64)) -> Result<Option<(i64,
     Ok(next.optional()?)
 }
 
-/// Folds an hour anew from its ticks before the watermark, then its day from its hours.
+/// Folds an hour anew from its ticks before the watermark, and takes its marks away; tells whose rows it wrote.
 fn clean_hour(
     connection: &Connection,
     symbol_id: i64,
     hour: i64,
     watermark: i64,
-) -> Result<u64, Fault> {
+) -> Result<(Vec<SeriesId>, u64), Fault> {
     let mut dirty = connection.prepare_cached(DIRTY_SOURCES)?;
-    let sources = dirty.query_map([symbol_id, hour], |row| row.get(0))?;
-    let mut sources = sources.collect::<Result<Vec<i64>, _>>()?;
+    let mut sources =
+        dirty.query_map([symbol_id, hour], |row| row.get(0))?.collect::<Result<Vec<_>, _>>()?;
     sources.push(ALL_SOURCES);
-    let span = Span { until: watermark, ..bucket(Interval::H1, hour) };
-    let span = span.within(bucket(Interval::H1, hour));
-    let (mut minutes, count) = fold_minutes(connection, symbol_id, span)?;
+    let covered = Span { from: 0, until: watermark };
+    let span = bucket(Interval::H1, hour).within(covered);
+    let (mut minutes, ticks) = fold_minutes(connection, symbol_id, span)?;
     minutes.retain(|(source_id, _), _| sources.contains(source_id));
     put_all(connection, symbol_id, Interval::M1, &minutes)?;
     put_all(connection, symbol_id, Interval::H1, &merge_into(Interval::H1, &minutes))?;
-    for source_id in sources {
-        let series = SeriesId { symbol_id, source_id };
-        let day = bucket(Interval::D1, hour);
-        let hours = rows::candles(connection, series, Interval::H1, day)?.into_iter();
-        let merged = hours.map(|(_, candle)| candle).reduce(|mut whole, candle| {
-            whole.merge(&candle);
-            whole
-        });
-        if let Some(candle) = merged {
-            rows::put_candle(connection, series, Interval::D1, day.from, &candle)?;
-        }
-    }
     connection.prepare_cached(CLEAN)?.execute([symbol_id, hour])?;
-    Ok(count)
+    let series = sources.into_iter().map(|source_id| SeriesId { symbol_id, source_id });
+    Ok((series.collect(), ticks))
+}
+
+/// Merges the rows of a day's hours into its own.
+fn merge_day(connection: &Connection, series: SeriesId, day: i64) -> Result<(), Fault> {
+    let hours = rows::candles(connection, series, Interval::H1, bucket(Interval::D1, day))?;
+    let merged = hours.into_iter().map(|(_, candle)| candle).reduce(|mut whole, candle| {
+        whole.merge(&candle);
+        whole
+    });
+    merged.map_or(Ok(()), |candle| rows::put_candle(connection, series, Interval::D1, day, &candle))
 }
 
 fn put_all(

@@ -4,4 +4,6 @@ mod running;
 
 mod append;
 mod candles;
+mod contract;
 mod files;
+mod kill;

@@ -12,9 +12,9 @@ use chrono_storage::{
 
 use super::running::{Running, crashed_copy, fresh_file};
 
-const NOW: i64 = 1_760_013_296_789_000;
+pub(super) const NOW: i64 = 1_760_013_296_789_000;
 
-fn tick(symbol: &str, source: &str, at: i64, price: &str, volume: Option<&str>) -> Tick {
+pub(super) fn tick(symbol: &str, source: &str, at: i64, price: &str, volume: Option<&str>) -> Tick {
     let volume = volume.map(|text| Volume::try_new(text).unwrap());
     Tick::try_new(
         Symbol::try_new(symbol).unwrap(),
@@ -26,7 +26,7 @@ fn tick(symbol: &str, source: &str, at: i64, price: &str, volume: Option<&str>) 
     .unwrap()
 }
 
-fn batch(worker: &str, key: Option<(&str, u8)>, ticks: Vec<Tick>) -> Arc<NewBatch> {
+pub(super) fn batch(worker: &str, key: Option<(&str, u8)>, ticks: Vec<Tick>) -> Arc<NewBatch> {
     Arc::new(NewBatch {
         worker: WorkerId::try_new(worker).unwrap(),
         idempotency: key.map(|(key, fingerprint)| Idempotency {

@@ -1,9 +1,12 @@
 //! The file: who may open it, what is refused, what a person finds in it.
 
-use chrono_domain::{ManualClock, Timestamp};
+use chrono_domain::{Arrival, Interval, ManualClock, Symbol, Timestamp};
 use chrono_storage::sqlite::{Access, OpenError, Settings, SqliteStore, check};
-use chrono_storage::{KeyStore, StoreError, StoredKey, TickStore};
+use chrono_storage::{
+    Appended, CandleRange, CandleStore, KeyStore, StoreError, StoredKey, TickRange, TickStore,
+};
 
+use super::append::{NOW, batch, tick};
 use super::running::{Running, fresh_file};
 
 fn clock() -> ManualClock {
@@ -100,4 +103,48 @@ async fn the_files_are_measured() {
     large.client = "c".repeat(100_000);
     running.store.put_key(large).await.unwrap();
     assert!(running.store.stats().await.unwrap().bytes.unwrap() >= before + 100_000);
+}
+
+#[tokio::test]
+async fn a_server_and_a_tool_that_write_in_turns_agree_on_names_numbers_and_candles() {
+    let (_dir, path) = fresh_file();
+    let (server, tool) = (Running::open(&path), Running::visit(&path));
+    let symbols = ["A/B", "C/D", "E/F"];
+    for round in 0..12 {
+        let writer = if round % 2 == 0 { &server } else { &tool };
+        let symbol = symbols[usize::try_from(round).unwrap() / 4];
+        // Every other tick comes late, once the server has moved the watermark.
+        let at = NOW + (round - 6 * (round % 2)) * 60_000_000;
+        let ticks = vec![tick(symbol, if round < 6 { "s" } else { "r" }, at, "1", Some("1"))];
+        let outcomes = writer.store.append(vec![batch("w", None, ticks)]).await.unwrap();
+        let first = Arrival(round.unsigned_abs() + 1);
+        assert!(matches!(&outcomes[..], [Ok(Appended::Stored(arrival))] if *arrival == first));
+        let up_to = Timestamp::from_micros(NOW + round * 60_000_000).unwrap();
+        server.store.materialise(up_to).await.unwrap();
+    }
+    let names = tool.store.names().await.unwrap();
+    assert_eq!((names.symbols.len(), names.sources.len(), names.workers.len()), (3, 2, 1));
+    for symbol in symbols {
+        let range = CandleRange::of(Symbol::try_new(symbol).unwrap(), Interval::W1);
+        for store in [&server.store, &tool.store] {
+            assert_eq!(store.candles(&range).await.unwrap()[0].candle.count, 4);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_was_never_written_is_damage() {
+    let (_dir, path) = fresh_file();
+    let running = Running::open(&path);
+    let ticks = vec![tick("A/B", "s", NOW, "1", None)];
+    running.store.append(vec![batch("w", None, ticks)]).await.unwrap();
+    let shell = rusqlite::Connection::open(&path).unwrap();
+    shell.execute_batch("UPDATE price_ticks SET price = '1e5'").unwrap();
+    let symbol = Symbol::try_new("A/B").unwrap();
+    let read = running.store.ticks(&TickRange::of(symbol)).await;
+    assert!(matches!(read, Err(StoreError::Corrupt(_))));
+    let read = running.store.candles(&CandleRange::of(symbol, Interval::M1)).await;
+    assert!(matches!(read, Err(StoreError::Corrupt(_))));
+    shell.execute_batch("UPDATE price_ticks SET price = '1'").unwrap();
+    assert!(running.store.ticks(&TickRange::of(symbol)).await.is_ok());
 }

@@ -24,9 +24,7 @@ impl Running {
     }
 
     pub(super) fn with(settings: Settings) -> Self {
-        let (store, lanes) = SqliteStore::open(settings, &SystemClock::new()).unwrap();
-        let mut threads = vec![serve(move || lanes.writer.run())];
-        threads.extend(lanes.readers.into_iter().map(|lane| serve(move || lane.run())));
+        let (store, threads) = start(settings);
         Self { store, threads }
     }
 }
@@ -38,6 +36,14 @@ impl Drop for Running {
             thread.join().unwrap();
         }
     }
+}
+
+/// Opens a store and runs its lanes; they end when it is closed or dropped.
+pub(super) fn start(settings: Settings) -> (SqliteStore, Vec<JoinHandle<()>>) {
+    let (store, lanes) = SqliteStore::open(settings, &SystemClock::new()).unwrap();
+    let mut threads = vec![serve(move || lanes.writer.run())];
+    threads.extend(lanes.readers.into_iter().map(|lane| serve(move || lane.run())));
+    (store, threads)
 }
 
 /// Runs a lane as a supervisor does: again after a panic.
