@@ -90,6 +90,17 @@ pub struct Batch {
     pub settled_line: Option<u64>,
 }
 
+impl Batch {
+    /// Tells whether what came back leaves it open that a feed is stored, or says so.
+    pub(super) fn may_hold(&self, feed: usize) -> bool {
+        match &self.fate {
+            Fate::Open => true,
+            Fate::Stored(refused) => !refused.contains(&feed),
+            Fate::NotStored => false,
+        }
+    }
+}
+
 /// A line of the file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Line {

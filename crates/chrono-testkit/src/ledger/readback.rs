@@ -82,8 +82,12 @@ impl Book {
     /// Plans to read everything, with candles of three lengths, and the minutes of each source.
     pub fn plan_whole(&self) -> Plan {
         let with_series = |window: Window| {
-            let feeds = self.places_in(&window).filter_map(|place| self.feed(place));
-            let sources: BTreeSet<_> = feeds.map(|(_, feed)| feed.source.clone()).collect();
+            // The API does not take the names of sources for which feeds are refused.
+            let feeds = self.places_in(&window).filter_map(|place| {
+                let (batch, feed) = self.feed(place)?;
+                batch.may_hold(place.1).then_some(feed)
+            });
+            let sources: BTreeSet<_> = feeds.map(|feed| feed.source.clone()).collect();
             let all = Interval::ALL.map(|interval| (interval, None)).into_iter();
             let series = all.chain(sources.into_iter().map(|name| (Interval::Minute, Some(name))));
             let series = series.collect();

@@ -149,7 +149,7 @@ impl<'a> Judge<'a> {
             if !is_same(tick, feed) || feed.symbol != seen.window.symbol {
                 self.verdict.note(Wrong::Altered, || format!("{feed:?} is {tick:?}"));
             }
-            if !may_be_stored(batch, place) {
+            if !batch.may_hold(place.1) {
                 self.verdict.note(Wrong::Ghost, || format!("{place:?} {feed:?}"));
             }
             if let Err(reason) = order.take(place, feed.at, batch) {
@@ -164,7 +164,7 @@ impl<'a> Judge<'a> {
         let windows = seen.windows.iter();
         for place in windows.flat_map(|seen| self.book.places_in(&seen.window)) {
             let Some((batch, _)) = self.book.feed(place) else { continue };
-            if !may_be_stored(batch, place) {
+            if !batch.may_hold(place.1) {
                 continue;
             }
             let tally = tallies.entry(place.0).or_default();
@@ -264,17 +264,8 @@ impl<'a> Judge<'a> {
         let batch = self.book.feed(place).map(|(batch, _)| batch);
         batch.is_some_and(|batch| match batch.fate {
             Fate::Open => self.found.contains_key(&place),
-            Fate::Stored(_) | Fate::NotStored => may_be_stored(batch, place),
+            Fate::Stored(_) | Fate::NotStored => batch.may_hold(place.1),
         })
-    }
-}
-
-/// Tells whether what came back leaves it open that a feed is stored, or says so.
-fn may_be_stored(batch: &Batch, (_, index): Place) -> bool {
-    match &batch.fate {
-        Fate::Open => true,
-        Fate::Stored(refused) => !refused.contains(&index),
-        Fate::NotStored => false,
     }
 }
 
