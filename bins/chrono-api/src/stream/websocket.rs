@@ -238,9 +238,10 @@ impl Conversation {
             };
             self.socket.close(Some(frame)).await
         };
-        match timeout(FAREWELL, goodbye).await {
-            Ok(Ok(())) => self.read_out().await,
-            _ => tracing::debug!(reason = reason.label(), "the peer did not hear why"),
+        if let Ok(Ok(())) = timeout(FAREWELL, goodbye).await {
+            self.read_out().await;
+        } else {
+            tracing::debug!(reason = reason.label(), "the peer did not hear why");
         }
     }
 
