@@ -1,104 +1,149 @@
-// The live page: one WebSocket, one table row a symbol. It resumes after a loss with the epoch and sequence number
-// of the last update, as any client of /stream can.
+// The live page: one WebSocket, one row a symbol. After a loss it resumes with the epoch and the sequence number of
+// the last message, as any client of /stream can.
 
-const POINTS = 180;
+// A point of a line stands for half a second, a line for two minutes.
+const POINT_MS = 500;
+const POINTS_MAX = 240;
+// More rows than anybody reads; a page that draws every symbol of a large gateway would stall.
+const ROWS_MAX = 200;
 const BACKOFF_MS = [500, 1000, 2000, 5000, 10000];
+// The page pings, so that it need not know how often the gateway is set to send heartbeats.
+const PING_MS = 15000;
+const SILENCE_MAX_MS = 40000;
 
-const state = document.getElementById("state");
-const ask = document.getElementById("ask");
+const at = (id) => document.getElementById(id);
 const rows = new Map();
+const changed = new Set();
 
-let key = decodeURIComponent(new URLSearchParams(location.hash.slice(1)).get("key") ?? "");
+let key = keyInAddress();
+let socket = null;
 let epoch = null;
 let seq = null;
 let failures = 0;
+let retry = null;
+let frame = null;
 
-function show(kind, text) {
-  state.dataset.state = kind;
-  state.textContent = text;
+function keyInAddress() {
+  return new URLSearchParams(location.hash.slice(1)).get("key") ?? "";
+}
+
+function show(state, text) {
+  at("state").dataset.state = state;
+  at("state").textContent = text;
+}
+
+function note(text) {
+  at("note").textContent = text;
+  at("note").hidden = text === "";
 }
 
 function askForKey(why) {
   show("waiting", "waiting for a key");
-  document.getElementById("refused").textContent = why;
-  ask.hidden = false;
-  document.getElementById("key").focus();
+  at("refused").textContent = why;
+  at("ask").hidden = false;
+  at("key").focus();
 }
 
-ask.addEventListener("submit", (event) => {
-  event.preventDefault();
-  key = document.getElementById("key").value.trim();
-  history.replaceState(null, "", `#key=${encodeURIComponent(key)}`);
-  ask.hidden = true;
+/** Starts anew with a key; an empty one is asked for. */
+function start(given) {
+  key = given;
+  clearTimeout(retry);
+  socket?.close();
+  socket = null;
+  epoch = seq = null;
+  failures = 0;
+  if (key === "") return askForKey("");
+  at("ask").hidden = true;
   connect();
-});
+}
 
 function connect() {
+  const opened = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/stream`);
+  const send = (command) => opened.send(JSON.stringify(command));
+  let heard = performance.now();
+  let pause = null;
+  socket = opened;
   show("waiting", "connecting");
-  const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const socket = new WebSocket(`${scheme}://${location.host}/stream`);
-  let refused = false;
-  let lastHeard = performance.now();
 
-  socket.onopen = () => socket.send(JSON.stringify({ action: "auth", key }));
-  socket.onmessage = (event) => {
-    lastHeard = performance.now();
-    const message = JSON.parse(event.data);
+  const watch = setInterval(() => {
+    if (performance.now() - heard > SILENCE_MAX_MS) opened.close();
+    else if (opened.readyState === WebSocket.OPEN) send({ action: "ping" });
+  }, PING_MS);
+
+  opened.onopen = () => send({ action: "auth", key });
+  opened.onmessage = ({ data }) => {
+    heard = performance.now();
+    const message = JSON.parse(data);
+    if (message.seq !== undefined) seq = Math.max(seq ?? 0, message.seq);
     switch (message.type) {
-      case "authenticated": {
-        const since = epoch === null ? {} : { epoch, since: seq };
-        socket.send(JSON.stringify({ action: "subscribe", symbols: ["*"], ...since }));
+      case "authenticated":
+        send({ action: "subscribe", symbols: ["*"], ...(epoch === null ? {} : { epoch, since: seq }) });
         break;
-      }
       case "subscribed":
         failures = 0;
-        epoch = message.epoch;
-        seq = message.seq;
+        ({ epoch, seq } = message);
         show("live", "live");
-        break;
-      case "reset":
-        epoch = message.epoch;
+        if (rows.size === 0) note("No price yet: post a batch to /internal/ingest and it appears here.");
         break;
       case "price_update":
-        if (message.seq !== undefined) seq = Math.max(seq ?? 0, message.seq);
         update(message.data);
         break;
-      case "error":
-        if (message.code === "UNAUTHORIZED") refused = true;
+      case "reconnect":
+        pause = message.after_ms;
         break;
     }
   };
-  const watch = setInterval(() => {
-    if (performance.now() - lastHeard > 75000) socket.close();
-  }, 5000);
-  socket.onclose = (event) => {
+  opened.onclose = ({ code }) => {
     clearInterval(watch);
-    if (refused || event.code === 4401) {
-      askForKey("The gateway did not take that key.");
+    if (socket !== opened) return;
+    if (code === 4401) {
+      askForKey("The gateway does not take this key. A demo makes new keys at each start: open the link that it printed.");
       return;
     }
-    const wait = BACKOFF_MS[Math.min(failures, BACKOFF_MS.length - 1)];
+    const wait = pause ?? BACKOFF_MS[Math.min(failures, BACKOFF_MS.length - 1)] * (0.75 + Math.random() / 2);
     failures += 1;
-    show("lost", `connection lost, again in ${wait / 1000} s`);
-    setTimeout(connect, wait * (0.75 + Math.random() / 2));
+    show("lost", "connection lost, trying again");
+    retry = setTimeout(connect, wait);
   };
 }
 
 function update(tick) {
   const row = rows.get(tick.symbol) ?? addRow(tick);
-  const before = Number(row.last);
-  const now = Number(tick.price);
-  row.updates += 1;
-  row.last = tick.price;
-  row.points.push(now);
-  if (row.points.length > POINTS) row.points.shift();
-  row.price.textContent = tick.price;
-  row.source.textContent = tick.source;
-  row.count.textContent = row.updates;
-  const change = ((now - row.first) / row.first) * 100;
-  row.change.textContent = `${change >= 0 ? "+" : "−"}${Math.abs(change).toFixed(3)} %`;
-  if (now !== before) flash(row.price, now > before ? "up" : "down");
-  draw(row);
+  if (row === null) return;
+  const now = performance.now();
+  if (now - row.pointAt >= POINT_MS) {
+    row.pointAt = now;
+    row.points.push(0);
+    if (row.points.length > POINTS_MAX) row.points.shift();
+  }
+  row.points[row.points.length - 1] = Number(tick.price);
+  row.tick = tick;
+  changed.add(row);
+  // However many updates come, the page is drawn once a frame, and not at all while nobody sees it.
+  frame ??= requestAnimationFrame(drawChanged);
+}
+
+function drawChanged() {
+  frame = null;
+  for (const row of changed) draw(row);
+  changed.clear();
+}
+
+function draw(row) {
+  const { tick, cells, points } = row;
+  const price = Number(tick.price);
+  if (price !== row.drawn) flash(cells.price, price > row.drawn ? "up" : "down");
+  row.drawn = price;
+  cells.price.textContent = cells.price.title = tick.price;
+  cells.source.textContent = tick.source;
+  const percent = ((price / row.first - 1) * 100).toFixed(3);
+  const sign = percent > 0 ? "+" : percent < 0 ? "−" : "";
+  cells.change.textContent = `${sign}${Math.abs(percent).toFixed(3)} %`;
+  const low = Math.min(...points);
+  const span = Math.max(...points) - low;
+  // A single point, or a price that stands still, is a level line.
+  const place = (value, idx) => `${(idx * 100) / Math.max(points.length - 1, 1)},${span ? 20 - ((value - low) / span) * 20 : 10}`;
+  row.line.setAttribute("points", (points.length > 1 ? points : [price, price]).map(place).join(" "));
 }
 
 function flash(cell, direction) {
@@ -107,49 +152,49 @@ function flash(cell, direction) {
   requestAnimationFrame(() => requestAnimationFrame(() => cell.classList.remove(direction)));
 }
 
-function draw(row) {
-  const low = Math.min(...row.points);
-  const span = Math.max(...row.points) - low || 1;
-  const step = 100 / Math.max(row.points.length - 1, 1);
-  const at = (value, index) => `${(index * step).toFixed(2)},${(20 - ((value - low) / span) * 20).toFixed(2)}`;
-  row.line.setAttribute("points", row.points.map(at).join(" "));
-}
-
+/** Adds a symbol's row in its place; none when the page is full. */
 function addRow(tick) {
-  const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
-  const chart = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  if (rows.size === ROWS_MAX) {
+    note(`Only the first ${ROWS_MAX} symbols are shown.`);
+    return null;
+  }
+  const element = document.createElement("tr");
+  const cells = {};
+  for (const [name, classes] of [
+    ["symbol", "symbol"],
+    ["price", "number price"],
+    ["change", "number change"],
+    ["trend", "trend"],
+    ["source", "source"],
+  ]) {
+    cells[name] = element.insertCell();
+    cells[name].className = classes;
+  }
+  const svg = (name) => document.createElementNS("http://www.w3.org/2000/svg", name);
+  const [chart, line] = [svg("svg"), svg("polyline")];
   chart.setAttribute("viewBox", "0 0 100 20");
   chart.setAttribute("preserveAspectRatio", "none");
+  chart.setAttribute("aria-hidden", "true");
   chart.append(line);
-  const element = document.createElement("tr");
-  const cell = (className, ...content) => {
-    const made = document.createElement("td");
-    made.className = className;
-    made.append(...content);
-    element.append(made);
-    return made;
-  };
-  cell("symbol", tick.symbol);
-  const row = {
-    price: cell("number price", tick.price),
-    change: cell("number"),
-    chart: cell("", chart),
-    source: cell("source"),
-    count: cell("number"),
-    line,
-    first: Number(tick.price),
-    last: tick.price,
-    points: [],
-    updates: 0,
-  };
-  element.dataset.symbol = tick.symbol;
+  cells.trend.append(chart);
+  cells.symbol.textContent = element.dataset.symbol = tick.symbol;
+  const first = Number(tick.price);
+  const row = { cells, line, tick, first, drawn: first, points: [], pointAt: -Infinity };
   rows.set(tick.symbol, row);
-  const body = document.getElementById("rows");
-  const after = [...body.children].find((other) => other.dataset.symbol > tick.symbol);
-  body.insertBefore(element, after ?? null);
-  document.getElementById("empty").hidden = true;
+  const after = [...at("rows").children].find((other) => other.dataset.symbol > tick.symbol);
+  at("rows").insertBefore(element, after ?? null);
+  at("prices").hidden = false;
+  note("");
   return row;
 }
 
-if (key) connect();
-else askForKey("");
+at("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const given = at("key").value.trim();
+  history.replaceState(null, "", `#${new URLSearchParams({ key: given })}`);
+  start(given);
+});
+// The link of a new demo, opened in this tab, changes nothing but the fragment.
+addEventListener("hashchange", () => start(keyInAddress()));
+
+start(key);

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use chrono_auth::{KeyService, Keyring, Limit};
-use chrono_cache::memory::{MemoryAnswers, MemoryBus};
-use chrono_cache::{AnswerCache, Bus, LatestBook};
+use chrono_cache::memory::{ANSWER_BYTES_MAX, MemoryAnswers, MemoryBus};
+use chrono_cache::{Bus, LatestBook};
 use chrono_domain::Clock;
 use chrono_ingest::{Ingest, IngestSettings, Writer};
-use chrono_query::PriceQueries;
+use chrono_query::{ConsensusRecorder, PriceQueries};
+use chrono_storage::sqlite::{self, Access, Settings as StoreSettings, SqliteStore};
 use chrono_storage::{KeyStore, Store};
-use chrono_storage::sqlite::{Access, Settings as StoreSettings, SqliteStore};
 use hyper::header::HeaderValue;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -73,7 +73,12 @@ impl Gateway {
             supervisor,
         };
         let (keyring, made_keys) = base.open_keyring(config).await?;
-        let gate = Gate::new(keyring, config.limits, Limit::per_minute(FAILURES_PER_MINUTE), Arc::clone(&base.clock));
+        let gate = Gate::new(
+            keyring,
+            config.limits,
+            Limit::per_minute(FAILURES_PER_MINUTE),
+            Arc::clone(&base.clock),
+        );
         let app = base.start_parts(config, Arc::new(gate), metrics).await?;
         app.serve(listener, &config.http)?;
         app.serve_metrics_apart(config.metrics.listen).await?;
@@ -83,14 +88,20 @@ impl Gateway {
 
 impl Base {
     /// Loads the keys; makes a first set when there is none at all.
-    async fn open_keyring(&self, config: &Config) -> anyhow::Result<(Arc<Keyring>, Option<PathBuf>)> {
+    async fn open_keyring(
+        &self,
+        config: &Config,
+    ) -> anyhow::Result<(Arc<Keyring>, Option<PathBuf>)> {
         let keyring = Arc::new(Keyring::new(config.keys.iter().cloned()));
-        let keys = KeyService::new(Arc::clone(&self.store) as Arc<dyn KeyStore>, Arc::clone(&keyring), Arc::clone(&self.clock));
+        let keys = KeyService::new(
+            Arc::clone(&self.store) as Arc<dyn KeyStore>,
+            Arc::clone(&keyring),
+            Arc::clone(&self.clock),
+        );
         keys.refresh().await.context("cannot read the stored keys")?;
-        let made = match keyring.is_empty() && keys.list().await?.is_empty() {
-            true => Some(make_first_keys(&keys, &config.data_dir).await?),
-            false => None,
-        };
+        let none_at_all = keyring.is_empty() && keys.list().await?.is_empty();
+        let made =
+            if none_at_all { Some(make_first_keys(&keys, &config.data_dir).await?) } else { None };
         self.supervisor.task("keys", Policy::Forever, move || {
             let keys = keys.clone();
             async move { keys.run().await }
@@ -105,8 +116,16 @@ impl Base {
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Arc<App>> {
         let ingest = self.start_ingest(config).await?;
-        let queries = self.start_queries(config)?;
-        let stream = self.start_stream(config, &gate);
+        let queries = self.start_queries(config);
+        let (bus, book) = (&self.bus, &self.book);
+        let stream = StreamService::start(
+            config.stream,
+            book,
+            bus,
+            Arc::clone(&gate),
+            &self.supervisor,
+            &self.clock,
+        );
         upkeep::start(&self.store, &self.clock, &self.supervisor, metrics.clone());
         Ok(Arc::new(App {
             clock: Arc::clone(&self.clock),
@@ -121,16 +140,41 @@ impl Base {
         }))
     }
 
+    fn start_queries(&self, config: &Config) -> PriceQueries {
+        let (store, book, clock) =
+            (Arc::clone(&self.store), Arc::clone(&self.book), Arc::clone(&self.clock));
+        let settings = Arc::new(config.consensus.clone());
+        let recorder = ConsensusRecorder::new(store, book, clock, Arc::clone(&settings));
+        let recorder = Arc::new(recorder);
+        self.supervisor.task("consensus", Policy::Forever, move || {
+            let recorder = Arc::clone(&recorder);
+            async move { recorder.run().await }
+        });
+        let (store, book, clock) =
+            (Arc::clone(&self.store), Arc::clone(&self.book), Arc::clone(&self.clock));
+        let answers = Arc::new(MemoryAnswers::new(Arc::clone(&clock), ANSWER_BYTES_MAX));
+        PriceQueries::new(store, book, answers, clock, settings)
+    }
+
     async fn start_ingest(&self, config: &Config) -> anyhow::Result<Ingest> {
-        let settings = IngestSettings { queue_batches: config.ingest_queue, names: config.names, ..IngestSettings::default() };
-        let (store, book, bus) = (Arc::clone(&self.store), Arc::clone(&self.book), Arc::clone(&self.bus));
+        let settings = IngestSettings {
+            queue_batches: config.ingest_queue,
+            names: config.names,
+            ..IngestSettings::default()
+        };
+        let (store, book, bus) =
+            (Arc::clone(&self.store), Arc::clone(&self.book), Arc::clone(&self.bus));
         let (ingest, writer) = Writer::start(settings, store, book, bus, Arc::clone(&self.clock))
             .await
             .context("cannot read the newest prices")?;
         let writer = Arc::new(writer);
         self.supervisor.task("writer", Policy::Forever, move || {
             let writer = Arc::clone(&writer);
-            async move { writer.run().await }
+            async move {
+                writer.run().await;
+                // The last request is gone with its queue; the halt is near.
+                std::future::pending::<()>().await;
+            }
         });
         Ok(ingest)
     }
@@ -148,10 +192,19 @@ impl App {
     }
 
     /// Serves `/metrics` alone on an address of its own.
-    async fn serve_metrics_apart(self: &Arc<Self>, address: Option<SocketAddr>) -> anyhow::Result<()> {
+    async fn serve_metrics_apart(
+        self: &Arc<Self>,
+        address: Option<SocketAddr>,
+    ) -> anyhow::Result<()> {
         let Some(address) = address else { return Ok(()) };
         let listener = listen(address).await?;
-        self.listen_with("metrics", listener, routes::METRICS, HttpSettings::default(), Origins::Only(Vec::new()))
+        self.listen_with(
+            "metrics",
+            listener,
+            routes::METRICS,
+            HttpSettings::default(),
+            Origins::Only(Vec::new()),
+        )
     }
 
     fn listen_with(
@@ -162,8 +215,15 @@ impl App {
         settings: HttpSettings,
         origins: Origins,
     ) -> anyhow::Result<()> {
-        let edge = Edge::try_new(Arc::clone(self), routes, Arc::clone(&self.gate), origins, settings.body)?;
-        let server = Arc::new(Server::new(listener, Arc::new(edge), settings, self.supervisor.clone()));
+        let edge = Edge::try_new(
+            Arc::clone(self),
+            routes,
+            Arc::clone(&self.gate),
+            origins,
+            settings.body,
+        )?;
+        let server =
+            Arc::new(Server::new(listener, Arc::new(edge), settings, self.supervisor.clone()));
         self.supervisor.task(name, Policy::ToEnd, move || {
             let server = Arc::clone(&server);
             async move { server.run().await }
@@ -172,16 +232,26 @@ impl App {
     }
 }
 
+/// Opens the embedded store beside whatever else uses it, for a command of the operator.
+pub(crate) fn open_store_as_tool(
+    directory: &Path,
+    supervisor: &Supervisor,
+    clock: &dyn Clock,
+) -> anyhow::Result<Arc<dyn Store>> {
+    open_store(directory, Access::Tool, supervisor, clock)
+}
+
 /// Opens the embedded store and runs its lanes; it closes when the supervisor halts.
-pub(crate) fn open_store(
+fn open_store(
     directory: &Path,
     access: Access,
     supervisor: &Supervisor,
     clock: &dyn Clock,
 ) -> anyhow::Result<Arc<dyn Store>> {
-    fs::create_dir_all(directory).with_context(|| format!("cannot make the directory {}", directory.display()))?;
+    make_directory(directory)?;
     let readers = NonZeroUsize::MIN.saturating_add(READERS.len() - 1);
-    let settings = StoreSettings { access, readers, ..StoreSettings::new(directory.join(STORE_FILE)) };
+    let settings =
+        StoreSettings { access, readers, ..StoreSettings::new(directory.join(STORE_FILE)) };
     let (store, lanes) = SqliteStore::open(settings, clock)?;
     let store = Arc::new(store);
     supervisor.thread("store-writer", move || lanes.writer.run());
@@ -199,13 +269,36 @@ pub(crate) fn open_store(
     Ok(store)
 }
 
+/// Names the migrations that the embedded store lacks, in order.
+pub(crate) fn pending_migrations(directory: &Path) -> anyhow::Result<Vec<&'static str>> {
+    Ok(sqlite::check(&directory.join(STORE_FILE))?.pending)
+}
+
+/// Brings the embedded store's schema up to date, which opening it does.
+pub(crate) fn migrate_store(directory: &Path, clock: &dyn Clock) -> anyhow::Result<()> {
+    make_directory(directory)?;
+    let settings =
+        StoreSettings { access: Access::Tool, ..StoreSettings::new(directory.join(STORE_FILE)) };
+    drop(SqliteStore::open(settings, clock)?);
+    Ok(())
+}
+
+fn make_directory(directory: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot make the directory {}", directory.display()))
+}
+
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; is the port taken?"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; is the port taken?"))
 }
 
 fn origins(http: &HttpConfig) -> Origins {
     if http.cors_origins.iter().any(|origin| origin == "*") {
         return Origins::Any;
     }
-    Origins::Only(http.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect())
+    Origins::Only(
+        http.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect(),
+    )
 }

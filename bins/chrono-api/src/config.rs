@@ -13,9 +13,7 @@ pub use fault::{Faults, SettingFault};
 pub use settings::{SETTINGS, Setting};
 pub use show::{effective, example};
 pub use sources::{Origin, Sources, Value, flag_name};
-pub use typed::{
-    Config, ConsensusTexts, HttpConfig, LogConfig, LogFormat, MetricsConfig, StreamConfig,
-};
+pub use typed::{Config, HttpConfig, LogConfig, LogFormat, MetricsConfig, StreamConfig};
 
 /// Reads and checks the whole configuration.
 ///

@@ -1,7 +1,8 @@
 //! The keys that a gateway without any makes for itself at its first start.
 
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,14 +10,17 @@ use chrono_auth::{CreatedKey, KeyOrder, KeyService, Role, Tier};
 use secrecy::ExposeSecret;
 
 /// Makes a key of each role, writes them to `keys.txt`, readable by its owner only, and gives its path.
-pub(crate) async fn make_first_keys(keys: &KeyService, directory: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) async fn make_first_keys(
+    keys: &KeyService,
+    directory: &Path,
+) -> anyhow::Result<PathBuf> {
     let mut text = String::from(
         "# Made at the first start, because no key was configured. The gateway keeps only their hashes:\n\
          # this file is for you. More keys: chrono-api keys create\n",
     );
     for role in [Role::Internal, Role::Public, Role::Admin] {
         let made = create(keys, role).await?;
-        text.push_str(&format!("{}={}\n", role.as_str(), made.text.expose_secret()));
+        writeln!(text, "{}={}", role.as_str(), made.text.expose_secret())?;
     }
     let path = directory.join("keys.txt");
     write_private(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
@@ -24,7 +28,8 @@ pub(crate) async fn make_first_keys(keys: &KeyService, directory: &Path) -> anyh
 }
 
 async fn create(keys: &KeyService, role: Role) -> anyhow::Result<CreatedKey> {
-    let order = KeyOrder { role, tier: Tier::Free, client: "first start".to_owned(), not_after: None };
+    let order =
+        KeyOrder { role, tier: Tier::Free, client: "first start".to_owned(), not_after: None };
     Ok(keys.create(order).await?)
 }
 

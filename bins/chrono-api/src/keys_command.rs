@@ -7,11 +7,10 @@ use std::time::Duration;
 use anyhow::Context;
 use chrono_auth::{CreatedKey, KeyOrder, KeyRecord, KeyService, Keyring, Role, Tier};
 use chrono_domain::{Clock, SystemClock, Timestamp};
-use chrono_storage::sqlite::Access;
 use secrecy::ExposeSecret;
 
 use crate::cli::KeysAction;
-use crate::compose::open_store;
+use crate::compose::open_store_as_tool;
 use crate::config::Config;
 use crate::supervisor::Supervisor;
 
@@ -21,22 +20,34 @@ const DAY: Duration = Duration::from_hours(24);
 const CLOSE: Duration = Duration::from_secs(5);
 
 /// Does what was asked, and prints it.
-pub(crate) async fn run(config: &Config, action: &KeysAction, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    config: &Config,
+    action: &KeysAction,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let supervisor = Supervisor::new(Arc::clone(&clock));
-    let store = open_store(&config.data_dir, Access::Tool, &supervisor, clock.as_ref())?;
+    let store = open_store_as_tool(&config.data_dir, &supervisor, clock.as_ref())?;
     let keys = KeyService::new(store, Arc::new(Keyring::new([])), Arc::clone(&clock));
     let done = act(&keys, action, clock.now(), out).await;
     drop(supervisor.shutdown(CLOSE).await);
     done
 }
 
-async fn act(keys: &KeyService, action: &KeysAction, now: Timestamp, out: &mut dyn Write) -> anyhow::Result<()> {
+async fn act(
+    keys: &KeyService,
+    action: &KeysAction,
+    now: Timestamp,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     match action {
         KeysAction::Create { role, tier, client, days } => {
             let order = KeyOrder {
                 role: Role::find(role).context("unknown role")?,
-                tier: tier.as_deref().map_or(Some(Tier::Free), Tier::find).context("unknown tier")?,
+                tier: tier
+                    .as_deref()
+                    .map_or(Some(Tier::Free), Tier::find)
+                    .context("unknown tier")?,
                 client: client.clone(),
                 not_after: days.map(|days| now.plus(DAY * days)),
             };
@@ -57,12 +68,21 @@ fn show_created(made: &CreatedKey, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 fn show_list(keys: &[KeyRecord], out: &mut dyn Write) -> anyhow::Result<()> {
-    writeln!(out, "{:<9} {:<9} {:<5} {:<24} {:<24} {:<24} CLIENT", "ID", "ROLE", "TIER", "CREATED", "ENDS", "REVOKED")?;
+    writeln!(
+        out,
+        "{:<9} {:<9} {:<5} {:<24} {:<24} {:<24} CLIENT",
+        "ID", "ROLE", "TIER", "CREATED", "ENDS", "REVOKED"
+    )?;
     let time = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
     for key in keys {
         let tier = key.tier.as_deref().unwrap_or("-");
-        let (created, ends, revoked) = (key.created_at.to_string(), time(key.not_after), time(key.revoked_at));
-        writeln!(out, "{:<9} {:<9} {tier:<5} {created:<24} {ends:<24} {revoked:<24} {}", key.id, key.role, key.client)?;
+        let (created, ends, revoked) =
+            (key.created_at.to_string(), time(key.not_after), time(key.revoked_at));
+        writeln!(
+            out,
+            "{:<9} {:<9} {tier:<5} {created:<24} {ends:<24} {revoked:<24} {}",
+            key.id, key.role, key.client
+        )?;
     }
     Ok(())
 }

@@ -3,10 +3,20 @@
 //! `http` is the transport, `edge` what stands between it and the use cases, `routes` one small handler for each
 //! path, `compose` the one place that names backends and puts everything together.
 
+mod app;
 pub mod cli;
+mod compose;
 pub mod config;
+mod demo;
 pub mod edge;
 pub mod http;
+mod key_file;
+mod keys_command;
+mod migrate;
 pub mod observe;
+mod routes;
 pub mod run;
+mod serve;
+mod stream;
 pub mod supervisor;
+mod upkeep;

@@ -11,6 +11,7 @@ mod metadata;
 mod metrics;
 mod page;
 mod prices;
+mod question;
 mod stream;
 
 use crate::app::App;
@@ -35,9 +36,12 @@ pub(crate) const ALL: &[Route<App>] = &[
     Route::get("/metadata/intervals", Access::Public, "getIntervals", metadata::intervals),
     Route::get("/metadata/system", Access::Public, "getSystem", metadata::system),
     Route::get("/delegations", Access::Public, "getDelegations", delegations::get),
-    Route::get("/stream", Access::Public, "streamWebSocket", stream::websocket).with_key(KeyPlace::HeaderQueryOrLater),
-    Route::get("/stream/sse", Access::Public, "streamEvents", stream::events).with_key(KeyPlace::HeaderOrQuery),
+    Route::get("/stream", Access::Public, "streamWebSocket", stream::websocket)
+        .with_key(KeyPlace::HeaderQueryOrLater),
+    Route::get("/stream/sse", Access::Public, "streamEvents", stream::events)
+        .with_key(KeyPlace::HeaderOrQuery),
 ];
 
 /// The path that may have an address of its own.
-pub(crate) const METRICS: &[Route<App>] = &[Route::get("/metrics", Access::Open, "getMetrics", metrics::scrape)];
+pub(crate) const METRICS: &[Route<App>] =
+    &[Route::get("/metrics", Access::Open, "getMetrics", metrics::scrape)];

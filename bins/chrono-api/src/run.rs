@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::cli::{self, Action, Invocation, Shown};
 use crate::config::{self, Faults};
+use crate::{demo, keys_command, migrate, serve};
 
 /// Exit code of a wrong configuration or command line (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
@@ -31,13 +32,29 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write) -
 }
 
 fn act(invocation: &Invocation, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let sources = &invocation.sources;
     match &invocation.action {
         Action::ShowConfig(Shown::Example) => out.write_all(config::example().as_bytes())?,
         Action::ShowConfig(Shown::Effective) => {
-            config::load(&invocation.sources)?;
-            out.write_all(config::effective(&invocation.sources).as_bytes())?;
+            config::load(sources)?;
+            out.write_all(config::effective(sources).as_bytes())?;
         }
-        _ => anyhow::bail!("not composed yet"),
+        Action::Serve => {
+            let config = config::load(sources)?;
+            runtime()?.block_on(serve::serve(&config))?;
+        }
+        Action::Demo => runtime()?.block_on(demo::run(sources, out))?,
+        Action::Keys(action) => {
+            let config = config::load(sources)?;
+            runtime()?.block_on(keys_command::run(&config, action, out))?;
+        }
+        Action::Migrate(migration) => {
+            return migrate::run(&config::load(sources)?, *migration, out);
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

@@ -32,9 +32,12 @@ pub(crate) fn start(
 ) {
     let shared = (Arc::clone(store), Arc::clone(clock));
     let (candles, recounts, keys) = (shared.clone(), shared.clone(), shared);
-    supervisor.task("materialiser", Policy::Forever, move || materialise(candles.0.clone(), candles.1.clone()));
+    supervisor.task("materialiser", Policy::Forever, move || {
+        materialise(candles.0.clone(), candles.1.clone())
+    });
     supervisor.task("recount", Policy::Forever, move || recount(recounts.0.clone()));
-    supervisor.task("forget-keys", Policy::Forever, move || forget_keys(keys.0.clone(), keys.1.clone()));
+    supervisor
+        .task("forget-keys", Policy::Forever, move || forget_keys(keys.0.clone(), keys.1.clone()));
     if let Some(handle) = metrics {
         supervisor.task("metrics-upkeep", Policy::Forever, move || fold_metrics(handle.clone()));
     }
@@ -44,7 +47,9 @@ async fn materialise(store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
     loop {
         let started = clock.uptime();
         match store.materialise(clock.now().minus(UNSETTLED)).await {
-            Ok(Progress::More) => histogram!("candles_step_seconds").record(clock.uptime().saturating_sub(started)),
+            Ok(Progress::More) => {
+                histogram!("candles_step_seconds").record(clock.uptime().saturating_sub(started));
+            }
             Ok(Progress::Idle) => sleep(MATERIALISE_EVERY).await,
             Err(error) => {
                 complain("cannot materialise candles", &error);
@@ -62,7 +67,11 @@ async fn recount(store: Arc<dyn Store>) {
                 counter!("candles_recount_checked_total").increment(recount.checked);
                 counter!("candles_recount_mismatches_total").increment(recount.mismatches);
                 if recount.mismatches > 0 {
-                    tracing::error!(mismatches = recount.mismatches, checked = recount.checked, "candles differ from their ticks");
+                    tracing::error!(
+                        mismatches = recount.mismatches,
+                        checked = recount.checked,
+                        "candles differ from their ticks"
+                    );
                 }
             }
             Err(error) => complain("cannot recount candles", &error),

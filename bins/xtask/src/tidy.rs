@@ -3,7 +3,8 @@
 //! A rule that nothing checks is not kept, so each sentence of docs/ARCHITECTURE.md that ends with
 //! "tidy" has a function here: [`arrows`] the dependency graph, [`tokens`] who may name what,
 //! [`shape`] docs, names and sizes of files, [`words`] what no file may say, [`numbering`] the
-//! migrations. Each check is a function from text to [`Finding`]s, tested with a planted fault.
+//! migrations and decisions. Each check is a function from text to [`Finding`]s, tested with a
+//! planted fault.
 
 pub mod arrows;
 pub mod finding;

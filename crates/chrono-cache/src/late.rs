@@ -38,6 +38,8 @@ struct Spans {
     taken: Vec<LateSpan>,
     /// Whose spans were taken last.
     turn: Option<Symbol>,
+    /// How many late ticks were ever noted.
+    noted: BTreeMap<Symbol, u64>,
 }
 
 impl Default for LateTicks {
@@ -58,8 +60,15 @@ impl LateTicks {
     /// Notes the time of a committed tick if it is late.
     pub fn note(&self, symbol: Symbol, at: Timestamp) {
         if at.micros() <= self.watermark.load(Ordering::SeqCst) {
-            self.add(LateSpan { symbol, from: at, to: at });
+            let mut spans = self.lock();
+            *spans.noted.entry(symbol).or_default() += 1;
+            spans.add(LateSpan { symbol, from: at, to: at });
         }
+    }
+
+    /// Gives how many late ticks of a symbol were ever noted; it grows before their consequences can be seen.
+    pub fn noted(&self, symbol: &Symbol) -> u64 {
+        self.lock().noted.get(symbol).copied().unwrap_or(0)
     }
 
     /// Adds a span, late or not.
@@ -153,7 +162,9 @@ mod tests {
         late.watch_from(at(100));
         late.note(symbol, at(101));
         assert!(!late.is_pending(&symbol, Timestamp::MIN, Timestamp::MAX));
+        assert_eq!(late.noted(&symbol), 0);
         late.note(symbol, at(100));
+        assert_eq!(late.noted(&symbol), 1);
         assert!(late.is_pending(&symbol, at(100), at(100)));
         assert!(!late.is_pending(&symbol, at(101), at(200)));
     }

@@ -1,1 +1,7 @@
-//! To come.
+//! The in-process backend: a ring of commits and a bounded map of answers.
+
+mod answers;
+mod bus;
+
+pub use answers::{ANSWER_BYTES_MAX, MemoryAnswers};
+pub use bus::{BusSettings, MemoryBus};

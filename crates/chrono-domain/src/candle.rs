@@ -2,7 +2,7 @@
 
 use crate::consensus::grid::Grid;
 use crate::sum::ExactSum;
-use crate::{OrderKey, Price, Rounded, StoredTick};
+use crate::{OrderKey, Price, Rounded, StoredTick, Volume};
 
 mod vwap;
 
@@ -36,7 +36,11 @@ pub struct Candle {
 impl Candle {
     /// Makes the candle of one tick.
     pub fn of(stored: &StoredTick) -> Self {
-        let (price, volume, key) = (stored.tick.price, stored.tick.volume, stored.key());
+        Self::of_one(stored.key(), stored.tick.price, stored.tick.volume)
+    }
+
+    /// Makes the candle of one tick from what of it counts.
+    pub fn of_one(key: OrderKey, price: Price, volume: Option<Volume>) -> Self {
         Self {
             open: price,
             open_at: key,

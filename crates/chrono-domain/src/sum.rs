@@ -13,6 +13,10 @@ use crate::{Price, Volume};
 
 /// Decimal places of the integer inside an [`ExactSum`].
 const SCALE: u32 = 36;
+/// Digits that any integer of 128 bits holds.
+const NARROW_DIGITS: u32 = 38;
+/// Digits before the point that always fit beside them: 10^76 is the largest power of ten in 256 bits.
+const INTEGER_DIGITS_MAX: usize = 40;
 
 /// Says why a text is not a stored sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,12 +52,12 @@ impl ExactSum {
         let (integer, fraction) = text.split_once('.').unwrap_or((text, ""));
         let digits = || integer.bytes().chain(fraction.bytes());
         let plain = !integer.is_empty() && digits().all(|byte| byte.is_ascii_digit());
-        if !plain || fraction.len() > SCALE as usize || integer.len() > SCALE as usize {
+        if !plain || fraction.len() > SCALE as usize || integer.len() > INTEGER_DIGITS_MAX {
             return Err(SumError);
         }
-        let mantissa = digits().fold(I256::ZERO, |sum, digit| sum * 10 + I256::from(digit - b'0'));
         let scale = u32::try_from(fraction.len()).map_err(|_fault| SumError)?;
-        Ok(Self::from_units(mantissa * power_of_ten(SCALE.saturating_sub(scale)), scale))
+        let fraction = read_digits(fraction) * power_of_ten(SCALE.saturating_sub(scale));
+        Ok(Self::from_units(read_digits(integer) * power_of_ten(SCALE) + fraction, scale))
     }
 
     /// Adds another sum, exactly.
@@ -101,7 +105,22 @@ pub(crate) fn units_of(value: Decimal, scale: u32) -> I256 {
 
 /// Gives 10^`exponent`, for exponents up to 76.
 pub(crate) fn power_of_ten(exponent: u32) -> I256 {
-    I256::new(10).pow(exponent)
+    let low = exponent.min(NARROW_DIGITS);
+    let power = I256::from(10_u128.pow(low));
+    if low == exponent { power } else { power * I256::from(10_u128.pow(exponent - low)) }
+}
+
+/// Reads up to 76 digits, in 128 bits as far as they go: wide products are slow.
+fn read_digits(digits: &str) -> I256 {
+    let narrow = |digits: &str| {
+        digits.bytes().fold(0_u128, |sum, digit| sum * 10 + u128::from(digit - b'0'))
+    };
+    match digits.split_at_checked(digits.len().saturating_sub(NARROW_DIGITS as usize)) {
+        Some((high, low)) if !high.is_empty() => {
+            I256::from(narrow(high)) * power_of_ten(NARROW_DIGITS) + I256::from(narrow(low))
+        }
+        _ => I256::from(narrow(digits)),
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +150,18 @@ mod tests {
         assert_eq!(sum("1.50").plus(sum("2")).to_string(), "3.50");
         assert_eq!(sum("0.00").to_string(), "0.00");
         assert_eq!(sum("7").to_string(), "7");
+    }
+
+    #[test]
+    fn reads_back_a_sum_of_many_of_the_largest() {
+        let largest = ExactSum::parse(&format!("1{}.5", "0".repeat(30))).unwrap();
+        let mut sum = largest;
+        for _ in 0..32 {
+            sum = sum.plus(sum);
+        }
+        assert_eq!(sum.to_string().len(), "4294967296".len() + 30 + ".0".len());
+        assert_eq!(ExactSum::parse(&sum.to_string()), Ok(sum));
+        assert_eq!(ExactSum::parse(&"9".repeat(41)), Err(SumError));
     }
 
     proptest! {

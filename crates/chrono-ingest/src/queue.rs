@@ -77,6 +77,15 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// Makes a job; the other half gives it up.
+    pub(crate) fn new(
+        batch: Arc<NewBatch>,
+        reply: oneshot::Sender<JobOutcome>,
+    ) -> (Self, Arc<AtomicU8>) {
+        let state = Arc::new(AtomicU8::new(WAITING));
+        (Self { batch, reply, state: Arc::clone(&state) }, state)
+    }
+
     /// Takes the job into a commit, unless its sender gave it up.
     pub(crate) fn take(&self) -> bool {
         self.state.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
@@ -117,6 +126,11 @@ impl Ingest {
         let names = Mutex::new(NameBook::new(settings.names, names));
         let tally = Tally::default();
         (Self { jobs, names, clock, patience: settings.patience, tally, trouble }, receiver)
+    }
+
+    /// Gives how many batches wait for the writer.
+    pub fn waiting(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
     }
 
     /// Tells whether the last commit failed, and did so within a time.
@@ -186,8 +200,7 @@ impl Ingest {
 
     async fn commit(&self, batch: Arc<NewBatch>) -> Result<Appended, IngestError> {
         let (reply, answer) = oneshot::channel();
-        let state = Arc::new(AtomicU8::new(WAITING));
-        let job = Job { batch, reply, state: Arc::clone(&state) };
+        let (job, state) = Job::new(batch, reply);
         self.jobs.try_send(job).map_err(|_full| IngestError::Overloaded)?;
         match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(outcome)) => outcome.map_err(IngestError::from),

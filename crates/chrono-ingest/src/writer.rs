@@ -9,11 +9,14 @@ use chrono_domain::{Arrival, Clock, StoredTick};
 use chrono_storage::{Appended, Detail, NewBatch, Store, StoreError, TickRange};
 use metrics::{gauge, histogram};
 use tokio::sync::{Mutex, mpsc};
+use tokio::time::timeout;
 
 use crate::queue::{Ingest, IngestSettings, Job, JobFault, Trouble};
 
 /// A group stops taking batches in once it holds this many ticks, so that no commit takes long.
 const GROUP_TICKS: usize = 10_000;
+/// How long a commit may take before the writer goes on without its answer; workers are told before that.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(10);
 /// A tick older than this at its commit changes an answer that may be cached for long.
 const LATE_AFTER: Duration = Duration::from_mins(2);
 
@@ -92,7 +95,9 @@ impl Writer {
         let group = early::acknowledge(group);
         self.unsettled().batches.clone_from(&batches);
         let started = self.clock.uptime();
-        let outcomes = self.store.append(batches).await;
+        let outcomes = timeout(COMMIT_PATIENCE, self.store.append(batches)).await;
+        let outcomes =
+            outcomes.unwrap_or_else(|elapsed| Err(StoreError::OutcomeUnknown(elapsed.into())));
         histogram!("ingest_commit_seconds").record(self.clock.uptime().saturating_sub(started));
         histogram!("ingest_commit_ticks").record(u32::try_from(ticks).unwrap_or(u32::MAX));
         match outcomes {
@@ -243,3 +248,6 @@ mod early {
         Vec::new()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,7 +152,9 @@ impl PriceQueries {
         query: &ConsensusQuery,
         now: Timestamp,
     ) -> Result<Option<Bytes>, QueryError> {
-        let (key, revision) = (key(symbol, query), self.revision(&symbol));
+        let (key, late) = (key(symbol, query), self.book.late().noted(&symbol));
+        // Both only grow, so their sum tells every state of either from every other.
+        let revision = self.revision(&symbol).map(|revision| revision + late);
         if let Some(revision) = revision
             && let Some(piece) = self.answers.find("consensus", &key, revision).await
         {

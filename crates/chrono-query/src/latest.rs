@@ -8,10 +8,14 @@ use chrono_cache::{LatestBook, LatestEntry};
 use chrono_domain::{Source, StoredTick, Symbol, Timestamp};
 use chrono_storage::StoreError;
 use metrics::counter;
+use tokio::time::timeout;
 
 use crate::json;
 use crate::queries::distinct;
 use crate::{PriceQueries, QueryError};
+
+/// How long symbols that memory does not know may keep those waiting that it knows.
+const STORE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The latest prices of some symbols.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +67,7 @@ pub(crate) struct Found {
 impl PriceQueries {
     /// Answers the latest prices of 1 to 100 symbols, over all sources or of one; a repeated symbol counts once.
     ///
-    /// While the store cannot be read, symbols that memory does not know count as missing.
+    /// While the store cannot be read within a second, symbols that memory does not know count as missing.
     ///
     /// # Errors
     /// [`QueryError::Invalid`]; [`QueryError::NotFound`] when no symbol is known; [`QueryError::Store`] when memory
@@ -112,7 +116,8 @@ impl PriceQueries {
             if unknown.is_empty() { (Origin::Book, "hit") } else { (Origin::Store, "miss") };
         counter!("cache_requests_total", "cache" => "latest", "result" => result).increment(1);
         if !unknown.is_empty() {
-            match self.read_latest(&unknown).await {
+            let reading = timeout(STORE_PATIENCE, self.read_latest(&unknown)).await;
+            match reading.unwrap_or_else(|late| Err(StoreError::Unavailable(late.into()))) {
                 Ok(read) => {
                     for (symbol, entry) in symbols.iter().zip(&mut entries) {
                         *entry = entry.take().or_else(|| read.get(symbol));

@@ -4,6 +4,13 @@ use chrono_domain::{Candle, Interval, Source, Symbol, Timestamp};
 
 use crate::{Order, StoreError};
 
+#[cfg(feature = "sqlite")]
+pub(crate) mod plan;
+#[cfg(feature = "sqlite")]
+pub(crate) mod span;
+#[cfg(feature = "sqlite")]
+pub(crate) mod walk;
+
 /// Which candles of a symbol to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CandleRange {

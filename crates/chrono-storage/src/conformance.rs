@@ -22,6 +22,7 @@ pub mod candles;
 mod comparison;
 pub mod delegations;
 pub mod generate;
+pub mod idempotency;
 pub mod keys;
 mod pages;
 pub mod restarts;
@@ -67,11 +68,11 @@ async fn run_ticks(make: &impl AsyncFn() -> Arc<dyn Store>) {
         make,
         ticks::each_batch_gets_its_outcome_in_order,
         ticks::arrival_numbers_grow_and_are_never_given_twice,
-        ticks::a_repeat_answers_the_first_receipt_and_stores_nothing,
-        ticks::a_repeat_within_one_call_stores_nothing,
-        ticks::another_fingerprint_is_a_clash_and_stores_nothing,
-        ticks::keys_of_different_workers_never_clash,
-        ticks::a_forgotten_key_can_be_used_again,
+        idempotency::a_repeat_answers_the_first_receipt_and_stores_nothing,
+        idempotency::a_repeat_within_one_call_stores_nothing,
+        idempotency::another_fingerprint_is_a_clash_and_stores_nothing,
+        idempotency::keys_of_different_workers_never_clash,
+        idempotency::a_forgotten_key_can_be_used_again,
         ticks::digits_read_back_as_written,
         ticks::all_of_a_tick_reads_back,
         ticks::a_range_holds_both_its_ends,
@@ -93,6 +94,7 @@ async fn run_candles(make: &impl AsyncFn() -> Arc<dyn Store>) {
         candles::late_ticks_are_in_candles_at_once,
         candles::a_range_cuts_its_outermost_buckets,
         candles::sums_are_exact_and_missing_volume_is_none,
+        candles::of_equal_prices_more_decimals_win,
         candles::every_interval_has_its_buckets,
         candles::buckets_without_ticks_are_left_out,
         candles::an_unknown_symbol_or_source_has_no_candles,

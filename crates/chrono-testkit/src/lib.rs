@@ -1,4 +1,4 @@
-//! What Chrono's tests share: recorded market data, read where it lies.
+//! What Chrono's tests share: recorded market data, read where it lies, and gateways as processes of their own.
 //!
 //! For tests only, and never a dependency of what ships. The recordings are not part of this repository; where they
 //! are absent, [`data_dir`] says so and the tests that need them have nothing to check.
@@ -17,6 +17,10 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+mod gateway;
 mod recording;
 
+pub use gateway::{
+    ADMIN_KEY, Gateway, GatewayCommand, INTERNAL_KEY, PUBLIC_KEY, has_program, scratch,
+};
 pub use recording::{CandleRow, TickRow, data_dir, read_rows, tick_files};

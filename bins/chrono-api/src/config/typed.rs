@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono_auth::{ConfiguredKey, Role, Tier};
 use chrono_ingest::NameLimits;
+use chrono_query::{ConsensusSettings, ConsensusTexts};
 use secrecy::SecretString;
 
 use super::fault::{Faults, SettingFault};
@@ -32,8 +33,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// Streams.
     pub stream: StreamConfig,
-    /// Consensus, still as texts: chrono-query knows their grammar.
-    pub consensus: ConsensusTexts,
+    /// Consensus.
+    pub consensus: ConsensusSettings,
     /// Batches that may wait for the store.
     pub ingest_queue: usize,
     /// How many names are taken in.
@@ -89,21 +90,6 @@ pub struct StreamConfig {
     pub connections_per_key_max: usize,
     /// Open streams per address.
     pub connections_per_ip_max: usize,
-}
-
-/// The consensus settings as they were written.
-#[derive(Debug, Clone)]
-pub struct ConsensusTexts {
-    /// Time between snapshots.
-    pub interval: Duration,
-    /// Fewest fresh sources.
-    pub min_sources: u32,
-    /// Oldest price that votes, per pattern.
-    pub max_age: Option<String>,
-    /// Votes per source.
-    pub weights: Option<String>,
-    /// Mirrors that vote once.
-    pub groups: Option<String>,
 }
 
 impl TryFrom<&Sources> for Config {
@@ -175,7 +161,7 @@ impl Reader<'_> {
                 match ConfiguredKey::try_new(role, tier, &text) {
                     Ok(key) => keys.push(key),
                     Err(broken) => {
-                        self.fault(name, None, &format!("keys separated by commas ({broken})"))
+                        self.fault(name, None, &format!("keys separated by commas ({broken})"));
                     }
                 }
             }
@@ -265,14 +251,21 @@ impl Reader<'_> {
         }
     }
 
-    fn consensus(&mut self) -> ConsensusTexts {
-        ConsensusTexts {
-            interval: self.millis("CONSENSUS_INTERVAL", 100, 300_000),
-            min_sources: self.parsed("CONSENSUS_MIN_SOURCES", 1, "a whole number"),
-            max_age: self.text("CONSENSUS_MAX_AGE"),
-            weights: self.text("CONSENSUS_WEIGHTS"),
-            groups: self.text("CONSENSUS_GROUPS"),
-        }
+    fn consensus(&mut self) -> ConsensusSettings {
+        let text = |name| self.sources.get(name).map(|value| value.text.as_str());
+        let read = ConsensusSettings::parse(ConsensusTexts {
+            weights: text("CONSENSUS_WEIGHTS"),
+            groups: text("CONSENSUS_GROUPS"),
+            max_age: text("CONSENSUS_MAX_AGE"),
+            min_sources: text("CONSENSUS_MIN_SOURCES"),
+            interval: text("CONSENSUS_INTERVAL"),
+        });
+        read.unwrap_or_else(|faults| {
+            for fault in faults {
+                self.fault(fault.name, Some(fault.received), fault.expected);
+            }
+            ConsensusSettings::default()
+        })
     }
 
     fn millis(&mut self, name: &str, least: usize, most: usize) -> Duration {

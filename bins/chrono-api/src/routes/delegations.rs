@@ -1,19 +1,23 @@
-//! `POST /internal/delegations`: the Flare protocol's vote delegations come in.
+//! `POST /internal/delegations` and `GET /delegations`: the Flare protocol's vote delegations.
 
 use std::sync::Arc;
 
 use chrono_domain::{Metadata, Timestamp, Volume};
+use chrono_query::DelegationsQuery;
 use chrono_storage::{AccountId, Delegation, DelegationOutcome, StoreError};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::question;
 use crate::app::App;
-use crate::edge::{ApiError, Call, Details, ErrorCode, ItemFault, Reply, json};
+use crate::edge::{ApiError, Call, Details, ErrorCode, ItemFault, Query, Reply, json};
 
 /// Most delegations in a batch.
 const DELEGATIONS_MAX: usize = 100;
 /// Longest metadata, in bytes.
 const METADATA_BYTES_MAX: usize = 4_096;
+/// The parameters of a question.
+const QUESTION: &[&str] = &["delegator_id", "provider_id", "from", "to", "limit", "cursor"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +51,32 @@ pub(crate) fn post(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply
     Box::pin(take_in(app, call))
 }
 
+/// Answers delegations, newest first.
+pub(crate) fn get(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
+    Box::pin(async move {
+        let query = delegations_query(&call.query(QUESTION)?)?;
+        question::answer(app.queries.delegations_json(&query)).await
+    })
+}
+
+fn delegations_query(query: &Query<'_>) -> Result<DelegationsQuery, ApiError> {
+    Ok(DelegationsQuery {
+        delegator: account(query, "delegator_id")?,
+        provider: account(query, "provider_id")?,
+        from: question::time(query, "from")?,
+        to: question::time(query, "to")?,
+        limit: question::limit(query)?,
+        cursor: question::cursor(query),
+    })
+}
+
+fn account(query: &Query<'_>, name: &'static str) -> Result<Option<AccountId>, ApiError> {
+    let Some(text) = query.find(name) else { return Ok(None) };
+    AccountId::try_new(text)
+        .map(Some)
+        .map_err(|broken| ApiError::invalid(name, Some(text), broken.expected()))
+}
+
 async fn take_in(app: Arc<App>, mut call: Call) -> Result<Reply, ApiError> {
     let body = call.read_body().await?;
     let expected = "{\"delegations\":[{delegator_id, provider_id, amount, percentage, timestamp, metadata}]}, all strings";
@@ -65,16 +95,25 @@ async fn take_in(app: Arc<App>, mut call: Call) -> Result<Reply, ApiError> {
         }
     }
     if good.is_empty() {
-        return Err(ApiError::new(ErrorCode::Validation, "Every delegation was refused").with_items(errors));
+        return Err(
+            ApiError::new(ErrorCode::Validation, "Every delegation was refused").with_items(errors)
+        );
     }
     let (places, delegations): (Vec<_>, Vec<_>) = good.into_iter().unzip();
     let outcomes = app.store.append_delegations(delegations).await.map_err(not_stored)?;
     answer(&places, &outcomes, errors)
 }
 
-fn answer(places: &[usize], outcomes: &[DelegationOutcome], mut errors: Vec<ItemFault>) -> Result<Reply, ApiError> {
+fn answer(
+    places: &[usize],
+    outcomes: &[DelegationOutcome],
+    mut errors: Vec<ItemFault>,
+) -> Result<Reply, ApiError> {
     let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
-    let clashes = places.iter().zip(outcomes).filter(|(_, outcome)| **outcome == DelegationOutcome::Conflicting);
+    let clashes = places
+        .iter()
+        .zip(outcomes)
+        .filter(|(_, outcome)| **outcome == DelegationOutcome::Conflicting);
     let message = "Other values are stored for this delegator, provider and timestamp";
     errors.extend(clashes.map(|(index, _)| fault(*index, message, None)));
     errors.sort_by_key(|item| item.index);
@@ -94,10 +133,12 @@ fn fault(index: usize, message: &str, details: Option<Details>) -> ItemFault {
 impl Sent {
     fn check(self) -> Result<Delegation, Details> {
         let account = |field, text: &str| {
-            AccountId::try_new(text).map_err(|broken| Details::new(field, Some(text), broken.expected()))
+            AccountId::try_new(text)
+                .map_err(|broken| Details::new(field, Some(text), broken.expected()))
         };
         let amount = |field, text: &str| {
-            Volume::try_new(text).map_err(|broken| Details::new(field, Some(text), broken.expected()))
+            Volume::try_new(text)
+                .map_err(|broken| Details::new(field, Some(text), broken.expected()))
         };
         let percentage = amount("percentage", &self.percentage)?;
         if Volume::try_new("100").is_ok_and(|most| percentage > most) {
@@ -108,8 +149,9 @@ impl Sent {
             provider: account("provider_id", &self.provider_id)?,
             amount: amount("amount", &self.amount)?,
             percentage,
-            timestamp: Timestamp::parse_rfc3339(&self.timestamp)
-                .map_err(|broken| Details::new("timestamp", Some(&self.timestamp), broken.expected()))?,
+            timestamp: Timestamp::parse_rfc3339(&self.timestamp).map_err(|broken| {
+                Details::new("timestamp", Some(&self.timestamp), broken.expected())
+            })?,
             metadata: self.metadata.map(canonical).transpose()?,
         })
     }
@@ -125,11 +167,16 @@ fn canonical(metadata: serde_json::Map<String, serde_json::Value>) -> Result<Met
 
 fn not_stored(error: StoreError) -> ApiError {
     match error {
-        StoreError::Overloaded => ApiError::new(ErrorCode::Overloaded, "Too many calls wait; try again later"),
-        StoreError::OutcomeUnknown(_) => {
-            ApiError::new(ErrorCode::OutcomeUnknown, "The delegations may or may not be stored; send them again")
-                .caused_by(error)
+        StoreError::Overloaded => {
+            ApiError::new(ErrorCode::Overloaded, "Too many calls wait; try again later")
         }
-        error => ApiError::new(ErrorCode::Database, "The delegations were not stored").caused_by(error),
+        StoreError::OutcomeUnknown(_) => ApiError::new(
+            ErrorCode::OutcomeUnknown,
+            "The delegations may or may not be stored; send them again",
+        )
+        .caused_by(error),
+        error => {
+            ApiError::new(ErrorCode::Database, "The delegations were not stored").caused_by(error)
+        }
     }
 }

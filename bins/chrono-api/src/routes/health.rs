@@ -62,7 +62,12 @@ pub(crate) fn health(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Re
             websocket: if stream_down { "degraded" } else { "healthy" },
         };
         let timestamp = app.clock.now().to_string();
-        let mut reply = json(&Health { status, timestamp, services, uptime_seconds: app.clock.uptime().as_secs() })?;
+        let mut reply = json(&Health {
+            status,
+            timestamp,
+            services,
+            uptime_seconds: app.clock.uptime().as_secs(),
+        })?;
         if status == "unhealthy" {
             *reply.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         }

@@ -81,7 +81,10 @@ fn expect_json(call: &Call) -> Result<(), ApiError> {
 }
 
 /// Takes the batch's name from the header or the body; the two may not differ.
-fn idempotency_key(call: &Call, batch_id: Option<&IdempotencyKey>) -> Result<Option<IdempotencyKey>, ApiError> {
+fn idempotency_key(
+    call: &Call,
+    batch_id: Option<&IdempotencyKey>,
+) -> Result<Option<IdempotencyKey>, ApiError> {
     let mut sent = call.request().headers().get_all(&IDEMPOTENCY_KEY).iter();
     let (first, more) = (sent.next(), sent.next().is_some());
     let Some(first) = first else { return Ok(batch_id.cloned()) };
@@ -118,12 +121,16 @@ impl From<IngestError> for ApiError {
         match error {
             IngestError::AllRefused(faults) => all_refused(faults),
             IngestError::Refused(fault) => fault.into(),
-            IngestError::KeyClash => {
-                Self::new(ErrorCode::IdempotencyMismatch, "The idempotency key came with other feeds before")
+            IngestError::KeyClash => Self::new(
+                ErrorCode::IdempotencyMismatch,
+                "The idempotency key came with other feeds before",
+            ),
+            IngestError::Overloaded => {
+                Self::new(ErrorCode::Overloaded, "Too many batches wait; try again later")
             }
-            IngestError::Overloaded => Self::new(ErrorCode::Overloaded, "Too many batches wait; try again later"),
             IngestError::NotStored(error) => {
-                Self::new(ErrorCode::Database, "The batch was not stored; try again later").caused_by(error)
+                Self::new(ErrorCode::Database, "The batch was not stored; try again later")
+                    .caused_by(error)
             }
             IngestError::Expired => {
                 Self::new(ErrorCode::Database, "The store is too slow; the batch was not stored")

@@ -12,7 +12,10 @@ use crate::edge::{ApiError, Call, ErrorCode, Reply, with_type};
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers every metric, unless they have an address of their own.
-pub(crate) fn scrape_here(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
+pub(crate) fn scrape_here(
+    app: Arc<App>,
+    call: Call,
+) -> BoxFuture<'static, Result<Reply, ApiError>> {
     if app.metrics_apart {
         let elsewhere = ApiError::new(ErrorCode::NotFound, "Metrics have an address of their own");
         return Box::pin(std::future::ready(Err(elsewhere)));
@@ -23,7 +26,10 @@ pub(crate) fn scrape_here(app: Arc<App>, call: Call) -> BoxFuture<'static, Resul
 /// Answers every metric; 404 when metrics are off.
 pub(crate) fn scrape(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
     Box::pin(async move {
-        let handle = app.metrics.as_ref().ok_or_else(|| ApiError::new(ErrorCode::NotFound, "Metrics are off"))?;
+        let handle = app
+            .metrics
+            .as_ref()
+            .ok_or_else(|| ApiError::new(ErrorCode::NotFound, "Metrics are off"))?;
         if let Ok(stats) = app.store.stats().await {
             gauge!("store_ticks").set(approximate(stats.ticks));
             if let Some(bytes) = stats.bytes {
@@ -36,7 +42,10 @@ pub(crate) fn scrape(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Re
 }
 
 /// Gives a gauge's value; the format knows floats only.
-#[expect(clippy::cast_precision_loss, reason = "gauges are floats, and these are counts for people")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "gauges are floats, and these are counts for people"
+)]
 fn approximate(count: u64) -> f64 {
     count as f64
 }

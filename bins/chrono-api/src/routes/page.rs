@@ -29,7 +29,10 @@ pub(crate) fn script(_app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<R
     asset("text/javascript; charset=utf-8", include_str!("../../assets/live.js"))
 }
 
-fn asset(content_type: &'static str, text: &'static str) -> BoxFuture<'static, Result<Reply, ApiError>> {
+fn asset(
+    content_type: &'static str,
+    text: &'static str,
+) -> BoxFuture<'static, Result<Reply, ApiError>> {
     let mut reply = with_type(content_type, text);
     let headers = reply.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);

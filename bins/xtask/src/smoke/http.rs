@@ -113,8 +113,7 @@ mod tests {
 
     #[test]
     fn nobody_there_is_status_zero() {
-        let port =
-            std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        assert_eq!(status(port, "/").unwrap(), 0);
+        // Nobody can listen on port 0.
+        assert_eq!(status(0, "/").unwrap(), 0);
     }
 }

@@ -56,7 +56,7 @@ mod tests {
             let found = divide(I256::from(dividend), I256::from(divisor), places).unwrap();
             let exact = I256::from(dividend) * I256::new(10).pow(places);
             let error = (I256::from(found) * I256::from(divisor) - exact).abs() * 2;
-            prop_assert!(error < I256::from(divisor) || (error == I256::from(divisor) && found % 2 == 0));
+            prop_assert!(error < I256::from(divisor) || (error == I256::from(divisor) && found.is_multiple_of(2)));
         }
     }
 }

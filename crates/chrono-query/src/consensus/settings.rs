@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono_domain::{ConsensusPolicy, Source, Symbol};
 
 /// Shortest and longest interval of snapshots, in milliseconds.
-const INTERVAL_MS: std::ops::RangeInclusive<u64> = 1_000..=300_000;
+const INTERVAL_MS: std::ops::RangeInclusive<u64> = 100..=300_000;
 /// The interval of snapshots where nothing is set.
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(5);
 /// Longest maximum age; every consensus reads the ticks of that long.
@@ -41,7 +41,7 @@ pub struct ConsensusTexts<'a> {
     ///
     /// Too low, and one faulty source makes the price when the others are silent; too high, and one outage leaves none.
     pub min_sources: Option<&'a str>,
-    /// `CONSENSUS_INTERVAL`: milliseconds between stored answers, and the greatest age of a latest answer, 1000 to
+    /// `CONSENSUS_INTERVAL`: milliseconds between stored answers, and the greatest age of a latest answer, 100 to
     /// 300000, by default 5000.
     ///
     /// Too high, and latest answers lag; too low, and the store is kept busy with snapshots.
@@ -193,7 +193,7 @@ fn min_sources(text: &str) -> Result<NonZeroUsize, SettingFault> {
 }
 
 fn interval(text: &str) -> Result<Duration, SettingFault> {
-    let expected = "a number of milliseconds from 1000 to 300000";
+    let expected = "a number of milliseconds from 100 to 300000";
     let number: Option<u64> = text.parse().ok();
     number
         .filter(|number| INTERVAL_MS.contains(number))
@@ -321,7 +321,7 @@ mod tests {
         {
             assert!(max_ages(text).is_err(), "{text:?}");
         }
-        for text in ["999", "300001", "-1", "5.0"] {
+        for text in ["99", "300001", "-1", "5.0"] {
             assert!(interval(text).is_err(), "{text:?}");
         }
         assert!(min_sources("1001").is_err());

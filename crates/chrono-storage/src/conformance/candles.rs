@@ -126,6 +126,33 @@ pub async fn sums_are_exact_and_missing_volume_is_none(store: &dyn Store) {
     }
 }
 
+/// Of equal prices the one with more decimals is high and low, wherever it stands.
+pub async fn of_equal_prices_more_decimals_win(store: &dyn Store) {
+    let ticks = [
+        ("12:00:01", "2.00"),
+        ("12:00:02", "2.0"),
+        ("12:01:01", "2"),
+        ("12:01:02", "2.000"),
+        ("12:01:03", "2.0"),
+        ("12:02:01", "2"),
+        ("12:02:02", "2.0"),
+    ];
+    append_ticks(store, ticks.map(|(time, price)| tick(time, price, None)).to_vec()).await;
+    for _time in 0..2 {
+        assert_eq!(
+            candles(store, &CandleRange::of(btc(), Interval::M1)).await,
+            [
+                "2025-11-14T12:00:00Z 2.00 2.00 2.00 2.0 - - 2",
+                "2025-11-14T12:01:00Z 2 2.000 2.000 2.0 - - 3",
+                "2025-11-14T12:02:00Z 2 2.0 2.0 2.0 - - 2",
+            ]
+        );
+        let fives = candles(store, &CandleRange::of(btc(), Interval::M5)).await;
+        assert_eq!(fives, ["2025-11-14T12:00:00Z 2.00 2.000 2.000 2.0 - - 7"]);
+        materialise_all(store, at("12:01:30")).await;
+    }
+}
+
 /// Every interval starts its buckets where it should, in UTC, weeks on Monday.
 pub async fn every_interval_has_its_buckets(store: &dyn Store) {
     let ticks = vec![tick("17:59:59.999999", "1", None), tick("18:00:00", "2", None)];

@@ -156,7 +156,9 @@ impl Places {
     }
 
     fn place(&self, arrival: Arrival) -> Arrival {
-        Arrival(self.of_arrival[&arrival])
+        let place = self.of_arrival.get(&arrival).copied();
+        assert!(place.is_some(), "{arrival:?} was never given");
+        Arrival(place.unwrap_or_default())
     }
 
     fn seen(&self, ticks: Vec<StoredTick>) -> Vec<Seen> {

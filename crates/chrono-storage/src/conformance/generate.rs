@@ -98,7 +98,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Makes times at, just before, just after and some way off the [`ANCHORS`].
+/// Makes times at, just before, just after and some way off the starts of buckets.
 pub fn time() -> impl Strategy<Value = Timestamp> {
     let off = prop_oneof![
         3 => Just(0_i64),

@@ -6,6 +6,7 @@ use std::task::{Context, Waker};
 
 use bytes::Bytes;
 use chrono_domain::{Arrival, Interval, Price, Source, Symbol, Tick, Timestamp, Volume, WorkerId};
+use chrono_storage::conformance::generate::Op;
 use chrono_storage::model::{Fault, ModelStore, ReadFault};
 use chrono_storage::{
     Appended, CandleRange, CandleStore, Idempotency, IdempotencyKey, NewBatch, Store, StoreError,
@@ -153,4 +154,15 @@ proptest! {
         let (left, right) = (ModelStore::default(), ModelStore::default());
         runtime.block_on(conformance::same_answers(&left, &right, &ops));
     }
+}
+
+/// The comparison's own control: one store holds a tick more than it was told of.
+#[tokio::test]
+#[should_panic(expected = "left == right")]
+async fn the_comparison_notices_one_tick_more() {
+    let (right, wrong) = (ModelStore::default(), ModelStore::default());
+    wrong.append(vec![batch("z", &[(2, "1", None)])]).await.unwrap();
+    let append = Op::Append(vec![batch("a", &[(1, "1", None), (3, "1", None)])]);
+    let candles = Op::Candles(CandleRange::of(symbol(), Interval::M1));
+    conformance::same_answers(&right, &wrong, &[append, candles]).await;
 }

@@ -1,0 +1,108 @@
+//! Streams on sockets: the transport between the hub and its clients.
+//!
+//! A task per client moves bytes; what is sent, and when a stream ends, the hub's session decides. WebSocket clients
+//! are in `websocket`, server-sent events in `events`.
+
+mod events;
+mod websocket;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_auth::{KeyId, Principal};
+use chrono_cache::{Bus, LatestBook};
+use chrono_domain::Clock;
+use chrono_stream::{Client, Hub, Refused, StreamSettings};
+use tokio::time::sleep;
+
+use crate::config::StreamConfig;
+use crate::edge::{ApiError, ErrorCode, Gate};
+use crate::supervisor::{Policy, Supervisor};
+
+/// Over how long the hints to come back are spread when the gateway stops.
+const DRAIN_WINDOW: Duration = Duration::from_secs(10);
+/// What one write takes at most, about.
+const WRITE_BYTES: usize = 16 * 1024;
+
+/// Opens streams.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamService {
+    hub: Arc<Hub>,
+    gate: Arc<Gate>,
+    supervisor: Supervisor,
+}
+
+impl StreamService {
+    /// Starts the hub, the watch over keys, and the drain at the stop.
+    pub(crate) fn start(
+        config: StreamConfig,
+        book: &Arc<LatestBook>,
+        bus: &Arc<dyn Bus>,
+        gate: Arc<Gate>,
+        supervisor: &Supervisor,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        let settings = StreamSettings {
+            connections_max: config.connections_max,
+            connections_per_key_max: config.connections_per_key_max,
+            connections_per_ip_max: config.connections_per_ip_max,
+            heartbeat_interval: config.heartbeat,
+            ..StreamSettings::default()
+        };
+        let hub = Arc::new(Hub::new(bus.as_ref(), book, Arc::clone(clock), settings));
+        let service = Self { hub, gate, supervisor: supervisor.clone() };
+        let (hub, bus, book) = (Arc::clone(&service.hub), Arc::clone(bus), Arc::clone(book));
+        supervisor.task("hub", Policy::Forever, move || {
+            let (hub, bus, book) = (Arc::clone(&hub), Arc::clone(&bus), Arc::clone(&book));
+            async move { hub.run(bus.as_ref(), &book).await }
+        });
+        let watching = service.clone();
+        supervisor.task("stream-keys", Policy::Forever, move || watching.clone().watch_keys());
+        let draining = service.clone();
+        supervisor.task("stream-drain", Policy::ToEnd, move || draining.clone().drain());
+        service
+    }
+
+    /// Gives a place in the hub to a caller, with its key if it gave one already.
+    fn connect(&self, from: IpAddr, principal: Option<&Principal>) -> Result<Client, ApiError> {
+        let mut client = self.hub.connect(from)?;
+        if let Some(principal) = principal {
+            client.identify(principal.key_id.as_str().into())?;
+        }
+        Ok(client)
+    }
+
+    /// Ends the streams of keys that were revoked or are over.
+    async fn watch_keys(self) {
+        loop {
+            sleep(self.hub.settings().key_check_interval).await;
+            let now = self.hub.clock().now();
+            let live =
+                |key: &str| KeyId::find(key).is_some_and(|id| self.gate.keyring().is_live(id, now));
+            for key in self.hub.keys() {
+                if !live(&key) {
+                    self.hub.close_key(&key);
+                }
+            }
+        }
+    }
+
+    async fn drain(self) {
+        self.supervisor.draining().cancelled().await;
+        self.hub.drain(DRAIN_WINDOW);
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        let code = match refused {
+            Refused::Total | Refused::Draining => ErrorCode::Overloaded,
+            Refused::Address | Refused::Key => ErrorCode::RateLimitExceeded,
+            other => return Self::internal(other),
+        };
+        let mut message = refused.to_string();
+        message[..1].make_ascii_uppercase();
+        Self::new(code, message)
+    }
+}

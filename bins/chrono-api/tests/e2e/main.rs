@@ -1,0 +1,15 @@
+//! The binary as a whole: recordings go in over HTTP as workers post them, and every answer is checked from outside.
+#![cfg(test)]
+
+mod ask;
+mod fold;
+#[path = "../../../../crates/chrono-domain/tests/it/oracle.rs"]
+#[expect(dead_code, reason = "the domain's own tests use the rest of it")]
+mod oracle;
+mod recordings;
+mod service;
+
+mod real_candles;
+mod real_consensus;
+mod real_input;
+mod real_ranges;

@@ -1,0 +1,82 @@
+//! A freshly started gateway with a data directory of its own.
+
+use std::path::Path;
+
+use chrono_client::Client;
+use chrono_testkit::{Gateway, GatewayCommand, INTERNAL_KEY, PUBLIC_KEY, scratch};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::ask::{Answer, ask};
+
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_chrono-api");
+
+pub(crate) struct Service {
+    gateway: Gateway,
+    command: GatewayCommand,
+    dir: TempDir,
+}
+
+impl Service {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts with further settings.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
+        let dir = scratch().unwrap();
+        let with =
+            |command: GatewayCommand, (name, value): &(&str, &str)| command.with(name, value);
+        let command = settings.iter().fold(GatewayCommand::new(BINARY, dir.path()), with);
+        Self { gateway: command.start().unwrap(), command, dir }
+    }
+
+    /// Stops the gateway as an operator does, and starts it again on the same data.
+    pub(crate) fn restart(self) -> Self {
+        let Self { gateway, command, dir } = self;
+        let ended = gateway.stop().unwrap();
+        assert!(ended.success(), "{ended}");
+        Self { gateway: command.start().unwrap(), command, dir }
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn worker(&self) -> Client {
+        self.gateway.client(INTERNAL_KEY).unwrap()
+    }
+
+    pub(crate) fn reader(&self) -> Client {
+        self.gateway.client(PUBLIC_KEY).unwrap()
+    }
+
+    /// Sends a request as it is, without a key.
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        ask(self.gateway.url(), method, path, headers, body)
+    }
+
+    /// Asks with the key of a reader.
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[("X-API-Key", PUBLIC_KEY)], "")
+    }
+
+    /// Posts JSON with the key of a worker, and further headers.
+    pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        self.post_text(path, headers, &body.to_string())
+    }
+
+    /// Posts a body that says it is JSON.
+    pub(crate) fn post_text(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let bearer = format!("Bearer {INTERNAL_KEY}");
+        let own = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        self.ask("POST", path, &[&own, headers].concat(), body)
+    }
+}

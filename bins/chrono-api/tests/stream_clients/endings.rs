@@ -1,0 +1,88 @@
+//! How streams end: by a revoked key, and by a gateway that goes away.
+
+use std::process::Command;
+use std::time::Duration;
+
+use chrono_domain::{Clock, SystemClock};
+use chrono_testkit::{PUBLIC_KEY, scratch};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::foreign::{Closed, Foreign, KeyPlace, Language};
+use crate::socket::Socket;
+use crate::ticker::{Ticker, gateway};
+
+/// The promise of a revocation.
+const REVOKED_WITHIN: Duration = Duration::from_secs(5);
+/// The promise of a stop.
+const STOPPED_WITHIN: Duration = Duration::from_secs(25);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revoking_a_key_closes_its_streams_and_no_others() {
+    let home = scratch().unwrap();
+    let gateway = gateway(&home).start().unwrap();
+    let (key, id) = create_key(&home);
+    let mut revoked = [
+        Foreign::start(Language::Node, KeyPlace::Query, &gateway, &key, &["BTC/USD"]).await,
+        Foreign::start(Language::Python, KeyPlace::FirstMessage, &gateway, &key, &["BTC/USD"])
+            .await,
+    ];
+    let mut other = Socket::open(&gateway, PUBLIC_KEY).await;
+    other.subscribe(&["BTC/USD"], "latest").await;
+
+    let clock = SystemClock::new();
+    keys(&home, &["revoke", &id]);
+    for client in &mut revoked {
+        let heard = client.until(|heard| heard.closed.is_some()).await;
+        let took = clock.uptime();
+        assert!(took <= REVOKED_WITHIN, "{took:?}");
+        let error = &heard[heard.len() - 2].message;
+        assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("UNAUTHORIZED")));
+        assert_eq!(heard[heard.len() - 1].closed.as_ref().unwrap().code, 4401);
+    }
+
+    let mut ticker = Ticker::new(&gateway);
+    ticker.post_run("BTC/USD", 3).await;
+    assert_eq!(other.updates(3).await.0, ticker.data_of(&["BTC/USD"], 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_tells_clients_when_to_come_back_and_exits_with_zero() {
+    let home = scratch().unwrap();
+    let mut gateway = gateway(&home).start().unwrap();
+    let mut clients = Vec::new();
+    for language in [Language::Node, Language::Python] {
+        let client = Foreign::start(language, KeyPlace::Query, &gateway, PUBLIC_KEY, &["BTC/USD"]);
+        clients.push(client.await);
+    }
+    let sent = Command::new("kill").args(["-TERM", &gateway.pid().to_string()]).status().unwrap();
+    assert!(sent.success());
+    for client in &mut clients {
+        let heard = client.until(|heard| heard.closed.is_some()).await;
+        let reconnect = &heard[heard.len() - 2].message;
+        assert_eq!(reconnect["type"], "reconnect");
+        assert!(reconnect["after_ms"].as_u64().is_some_and(|wait| wait <= 60_000), "{reconnect}");
+        let closed = heard[heard.len() - 1].closed.as_ref().unwrap();
+        assert_eq!(closed, &Closed { code: 1012, reason: "the server restarts".to_owned() });
+    }
+    assert_eq!(gateway.wait(STOPPED_WITHIN).unwrap().code(), Some(0));
+}
+
+/// Makes a key as an operator does, beside the running gateway; gives it and its id.
+fn create_key(home: &TempDir) -> (String, String) {
+    let order = ["create", "--role", "public", "--tier", "paid", "--client", "reader"];
+    let (printed, said) = keys(home, &order);
+    let id = said.strip_prefix("id ").and_then(|rest| rest.split_once(';')).unwrap().0;
+    (printed.trim().to_owned(), id.to_owned())
+}
+
+/// Runs `chrono-api keys`; gives what it printed and what it said beside.
+fn keys(home: &TempDir, order: &[&str]) -> (String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chrono-api"));
+    command.args(["keys", "--data-dir"]).arg(home.path()).args(order).env_clear();
+    let output = command.output().unwrap();
+    let texts = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    let [printed, said] = texts;
+    assert!(output.status.success(), "{said}");
+    (printed, said)
+}

@@ -1,0 +1,73 @@
+//! A stream that breaks is taken up where it was, or says that it cannot be.
+
+use chrono_testkit::{PUBLIC_KEY, scratch};
+use serde_json::{Value, json};
+
+use crate::socket::{Position, Socket};
+use crate::ticker::{Ticker, gateway};
+
+const SYMBOLS: [&str; 2] = ["BTC/USD", "ETH/USD"];
+
+#[tokio::test]
+async fn a_client_that_comes_back_gets_exactly_what_it_missed() {
+    let home = scratch().unwrap();
+    let gateway = gateway(&home).start().unwrap();
+    let mut ticker = Ticker::new(&gateway);
+    let mut socket = Socket::open(&gateway, PUBLIC_KEY).await;
+    let Position { epoch, .. } = socket.subscribe(&SYMBOLS, "latest").await;
+    ticker.post_run("BTC/USD", 10).await;
+    let (_, seq) = socket.updates(10).await;
+    drop(socket);
+
+    let missed_from = ticker.len();
+    for symbol in ["ETH/USD", "SOL/USD", "BTC/USD", "ETH/USD"] {
+        ticker.post_run(symbol, 25).await;
+    }
+    let mut socket = Socket::open(&gateway, PUBLIC_KEY).await;
+    socket.resume(&SYMBOLS, &Position { epoch: epoch.clone(), seq }).await;
+    assert_eq!(socket.next_of("subscribed").await["epoch"], json!(epoch));
+    let resumed = socket.next_of("resumed").await;
+    assert_eq!((&resumed["from"], &resumed["to"]), (&json!(seq), &json!(seq + 100)));
+    assert_eq!(socket.updates(75).await.0, ticker.data_of(&SYMBOLS, missed_from));
+
+    let live_from = ticker.len();
+    ticker.post_run("BTC/USD", 5).await;
+    assert_eq!(socket.updates(5).await.0, ticker.data_of(&SYMBOLS, live_from));
+}
+
+#[tokio::test]
+async fn a_restarted_gateway_says_reset_and_sends_the_current_values() {
+    let home = scratch().unwrap();
+    let command = gateway(&home);
+    let before = command.start().unwrap();
+    let mut ticker = Ticker::new(&before);
+    let mut socket = Socket::open(&before, PUBLIC_KEY).await;
+    let Position { epoch, .. } = socket.subscribe(&SYMBOLS, "latest").await;
+    ticker.post_run("BTC/USD", 10).await;
+    ticker.post_run("ETH/USD", 10).await;
+    let (_, seq) = socket.updates(20).await;
+    drop(socket);
+    before.kill().unwrap();
+
+    let after = command.start().unwrap();
+    let mut socket = Socket::open(&after, PUBLIC_KEY).await;
+    socket.resume(&SYMBOLS, &Position { epoch: epoch.clone(), seq }).await;
+    let new_epoch = socket.next_of("subscribed").await["epoch"].take();
+    assert_ne!(new_epoch, json!(epoch));
+    assert_eq!(socket.next_of("reset").await["epoch"], new_epoch);
+    let mut current = [snapshot(&mut socket).await, snapshot(&mut socket).await];
+    current.sort_by_key(|data| data["symbol"].to_string());
+    let posted = ticker.data_of(&SYMBOLS, 0);
+    assert_eq!(current.as_slice(), [posted[9].clone(), posted[19].clone()]);
+
+    let mut later = Ticker::new(&after);
+    later.post_run("ETH/USD", 2).await;
+    assert_eq!(socket.updates(2).await.0, later.data_of(&SYMBOLS, 0));
+}
+
+/// The next message, which must be a current value.
+async fn snapshot(socket: &mut Socket) -> Value {
+    let mut update = socket.next_of("price_update").await;
+    assert_eq!(update["snapshot"], true);
+    update["data"].take()
+}

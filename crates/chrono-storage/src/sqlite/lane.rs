@@ -1,0 +1,201 @@
+//! A lane: a bounded queue of jobs and the blocking loop that runs them over one connection.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use tokio::sync::oneshot;
+
+use super::connection::{Reader, Writer};
+use super::fault::Fault;
+use super::open::StoreFile;
+
+/// What a job asks of the lane after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The connection is as good as before.
+    Keep,
+    /// The job failed: the next one gets a fresh connection.
+    Reopen,
+}
+
+/// Work on a connection, or on the failure to open one; it answers its caller itself.
+pub(super) type Job<C> = Box<dyn FnOnce(Result<&mut C, Fault>) -> Next + Send>;
+
+/// The callers' end of a lane; once closed it takes no more jobs.
+#[derive(Debug)]
+pub(super) struct Calls<C> {
+    jobs: RwLock<Option<Sender<Job<C>>>>,
+}
+
+/// The thread that writes: [`WriterLane::run`] is its whole body.
+#[derive(Debug)]
+pub struct WriterLane {
+    pub(super) jobs: Receiver<Job<Writer>>,
+    pub(super) file: Arc<StoreFile>,
+}
+
+/// One of the threads that read: [`ReaderLane::run`] is its whole body.
+#[derive(Debug)]
+pub struct ReaderLane {
+    pub(super) jobs: Receiver<Job<Reader>>,
+    pub(super) file: Arc<StoreFile>,
+}
+
+impl WriterLane {
+    /// Writes until the store is closed and all that waited is done.
+    ///
+    /// It blocks, so it wants a thread of its own. A job that panics takes the loop with it: its caller gets an
+    /// error, its transaction is rolled back, and running the lane again goes on with the next job over a fresh
+    /// connection.
+    pub fn run(&self) {
+        serve(&self.jobs, || Writer::open(&self.file));
+    }
+}
+
+impl ReaderLane {
+    /// Reads until the store is closed and all that waited is done; as [`WriterLane::run`].
+    pub fn run(&self) {
+        serve(&self.jobs, || Reader::open(&self.file));
+    }
+}
+
+/// Makes a queue that holds `capacity` waiting jobs.
+pub(super) fn queue<C>(capacity: usize) -> (Calls<C>, Receiver<Job<C>>) {
+    let (sender, receiver) = crossbeam_channel::bounded(capacity);
+    (Calls { jobs: RwLock::new(Some(sender)) }, receiver)
+}
+
+impl<C: 'static> Calls<C> {
+    /// Queues work and waits for its result.
+    ///
+    /// # Cancel safety
+    /// Work whose caller has gone before its turn is not done; work that has begun is finished.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut C) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Box::new(move |connection| {
+            if reply.is_closed() {
+                return Next::Keep;
+            }
+            let outcome = connection.and_then(work);
+            let next = if outcome.is_ok() { Next::Keep } else { Next::Reopen };
+            // A caller that has gone does not want its answer.
+            drop(reply.send(outcome));
+            next
+        }))?;
+        answer.await.unwrap_or(Err(Fault::Lost))
+    }
+
+    /// Queues work that answers by itself, and waits for that.
+    #[cfg(feature = "failpoints")]
+    pub(super) async fn call_answered_within<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut C, oneshot::Sender<Result<T, Fault>>) -> Result<(), Fault>
+        + Send
+        + 'static,
+    ) -> Result<T, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Box::new(|connection| {
+            let worked = connection.and_then(|connection| work(connection, reply));
+            if worked.is_ok() { Next::Keep } else { Next::Reopen }
+        }))?;
+        answer.await.unwrap_or(Err(Fault::Lost))
+    }
+
+    /// Takes no more calls; those that wait are still served.
+    pub(super) fn close(&self) {
+        *self.jobs.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn send(&self, job: Job<C>) -> Result<(), Fault> {
+        let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        let sender = jobs.as_ref().ok_or(Fault::Closed)?;
+        sender.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => Fault::Full,
+            TrySendError::Disconnected(_) => Fault::Closed,
+        })
+    }
+}
+
+/// Runs jobs until every sender is gone; opens a connection for the first one and after each failure.
+fn serve<C>(jobs: &Receiver<Job<C>>, open: impl Fn() -> Result<C, Fault>) {
+    let mut held = None;
+    for job in jobs {
+        let connection = match held.take() {
+            Some(connection) => Ok(connection),
+            None => open(),
+        };
+        match connection {
+            Ok(mut connection) => {
+                if job(Ok(&mut connection)) == Next::Keep {
+                    held = Some(connection);
+                }
+            }
+            Err(fault) => drop(job(Err(fault))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// Serves until closed, again after each panic, and counts the connections.
+    fn supervise(jobs: &Receiver<Job<u32>>, opened: &AtomicU32) {
+        let open = || Ok(opened.fetch_add(1, Ordering::SeqCst));
+        while catch_unwind(AssertUnwindSafe(|| serve(jobs, open))).is_err() {}
+    }
+
+    #[test]
+    fn a_panic_loses_its_own_call_and_the_connection_only() {
+        let (calls, jobs) = queue::<u32>(8);
+        let opened = AtomicU32::new(0);
+        let work = async {
+            assert_eq!(calls.call(|nth| Ok(*nth)).await.unwrap(), 0);
+            let lost = calls.call(|_| -> Result<(), Fault> { panic!("as planned") }).await;
+            assert!(matches!(lost, Err(Fault::Lost)));
+            assert_eq!(calls.call(|nth| Ok(*nth)).await.unwrap(), 1);
+            let failed = calls.call(|_| -> Result<(), Fault> { Err(Fault::Full) }).await;
+            assert!(matches!(failed, Err(Fault::Full)));
+            assert_eq!(calls.call(|nth| Ok(*nth)).await.unwrap(), 2);
+            calls.close();
+            assert!(matches!(calls.call(|nth| Ok(*nth)).await, Err(Fault::Closed)));
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| supervise(&jobs, &opened));
+            tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work);
+        });
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_and_a_failed_opening_answers() {
+        let (calls, jobs) = queue::<u32>(1);
+        let mut waiting = std::pin::pin!(calls.call(|nth| Ok(*nth)));
+        assert!(poll(waiting.as_mut()).is_pending());
+        assert!(matches!(calls.call(|nth| Ok(*nth)).await, Err(Fault::Full)));
+        calls.close();
+        serve(&jobs, || Err(Fault::Closed));
+        assert!(matches!(waiting.await, Err(Fault::Closed)));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_left_is_not_served() {
+        let (calls, jobs) = queue::<u32>(1);
+        {
+            let mut left =
+                std::pin::pin!(calls.call(|_| -> Result<(), Fault> { panic!("served") }));
+            assert!(poll(left.as_mut()).is_pending());
+        }
+        calls.close();
+        serve(&jobs, || Ok(0));
+    }
+
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+        future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+    }
+}

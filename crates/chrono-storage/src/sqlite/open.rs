@@ -1,0 +1,263 @@
+//! The file: settings, who may own it, and how connections to it are made.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono_domain::Clock;
+use rusqlite::{Connection, OpenFlags};
+
+use super::migrate::{self, Schema};
+
+/// Most bytes of log file that a checkpoint leaves lying around.
+const WAL_BYTES_KEPT: i64 = 64 << 20;
+/// Page cache of a connection, in KiB; negative because that is how SQLite tells KiB from pages.
+const CACHE_KIB: i64 = -16_384;
+/// Prepared statements kept by a connection; more than there are.
+const STATEMENTS_KEPT: usize = 64;
+
+/// What the opener is going to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Own the file: no second server is let in.
+    Server,
+    /// Visit the file, beside a server if there is one.
+    Tool,
+}
+
+/// How far a commit must have come before it is acknowledged; anything but `Full` is a control that must fail.
+#[cfg(feature = "failpoints")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Synchronous {
+    /// On the disk.
+    Full,
+    /// With the operating system.
+    Off,
+}
+
+/// When an append is answered; anything but `AfterCommit` is a control that must fail.
+#[cfg(feature = "failpoints")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// After its commit, as promised.
+    AfterCommit,
+    /// Before it.
+    BeforeCommit,
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The database file; its directory must exist. Beside it lie `-wal`, `-shm` and `.lock` files.
+    pub path: PathBuf,
+    /// Whether to own the file or to visit it.
+    pub access: Access,
+    /// Threads that read. Too few, and long reads hold up short ones; too many, and each costs a page cache of 16 MiB.
+    pub readers: NonZeroUsize,
+    /// Writes that may wait. Too few, and bursts are refused; too many, and they wait longer than anyone listens.
+    pub writes_waiting_max: usize,
+    /// Reads that may wait; as `writes_waiting_max`.
+    pub reads_waiting_max: usize,
+    /// How long to wait for a tool's write. Too short, and writes fail beside tools; too long, and they hang.
+    pub busy_timeout: Duration,
+    /// How far a commit must have come.
+    #[cfg(feature = "failpoints")]
+    pub synchronous: Synchronous,
+    /// When an append is answered.
+    #[cfg(feature = "failpoints")]
+    pub acknowledge: Acknowledge,
+}
+
+impl Settings {
+    /// Takes the defaults for a file: a server with two readers.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            access: Access::Server,
+            readers: NonZeroUsize::MIN.saturating_add(1),
+            writes_waiting_max: 64,
+            reads_waiting_max: 1_024,
+            busy_timeout: Duration::from_secs(5),
+            #[cfg(feature = "failpoints")]
+            synchronous: Synchronous::Full,
+            #[cfg(feature = "failpoints")]
+            acknowledge: Acknowledge::AfterCommit,
+        }
+    }
+}
+
+/// Says why a store could not be opened, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another server owns the file.
+    #[error("another server is using {0}; stop it, or give this one a directory of its own")]
+    InUse(PathBuf),
+    /// A database, but not one of Chrono's.
+    #[error("{0} holds tables that are not Chrono's; give Chrono a file of its own")]
+    Foreign(PathBuf),
+    /// Migrated by a newer program.
+    #[error(
+        "the schema has version {found}, this program knows {known}; start the newer program, or restore a backup"
+    )]
+    Newer {
+        /// The version in the file.
+        found: u32,
+        /// The newest version that this program brings.
+        known: u32,
+    },
+    /// A migration was edited after it was applied.
+    #[error(
+        "migration {version} ({name}) is not the one that was applied; start the program that applied it"
+    )]
+    Changed {
+        /// The number of the migration.
+        version: u32,
+        /// Its name.
+        name: String,
+    },
+    /// The file system does not let readers and the writer work side by side.
+    #[error("the journal stays in mode {0} instead of wal; put the file on a local disk")]
+    Journal(String),
+    /// A file could not be opened or locked.
+    #[error("cannot open {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// SQLite failed.
+    #[error("sqlite failed")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// An opened file: what connections need to know of it, and the lock that keeps other servers out.
+#[derive(Debug)]
+pub(super) struct StoreFile {
+    pub(super) settings: Settings,
+    /// Held for as long as a handle or a lane lives.
+    _lock: Option<File>,
+}
+
+impl StoreFile {
+    /// Opens or creates the file and brings its schema up to date.
+    pub(super) fn open(settings: Settings, clock: &dyn Clock) -> Result<Self, OpenError> {
+        let path = &settings.path;
+        let lock = match settings.access {
+            Access::Server => Some(own(path)?),
+            Access::Tool => None,
+        };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(settings.busy_timeout)?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(OpenError::Journal(mode));
+        }
+        make_durable(&connection, &settings)?;
+        if !migrate::inspect(&connection, path)?.pending.is_empty() {
+            // A tool must not change the schema under a server that runs.
+            let _owned = if lock.is_none() { Some(own(path)?) } else { None };
+            migrate::apply(&mut connection, path, clock)?;
+        }
+        Ok(Self { settings, _lock: lock })
+    }
+
+    /// Gives the path of a file that lies beside the database.
+    pub(super) fn beside(&self, ending: &str) -> PathBuf {
+        beside(&self.settings.path, ending)
+    }
+
+    /// Makes the connection that writes.
+    pub(super) fn connect_writer(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = self.connect(flags)?;
+        make_durable(&connection, &self.settings)?;
+        Ok(connection)
+    }
+
+    /// Makes a connection that reads.
+    pub(super) fn connect_reader(&self) -> rusqlite::Result<Connection> {
+        self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    }
+
+    fn connect(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(&self.settings.path, flags)?;
+        connection.busy_timeout(self.settings.busy_timeout)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        // A memory map of a file that shrinks or fails ends the process with a signal.
+        connection.pragma_update(None, "mmap_size", 0)?;
+        connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
+        Ok(connection)
+    }
+}
+
+/// Tells how a file's schema stands, without changing anything; a file that does not exist yet has all to come.
+///
+/// # Errors
+/// [`OpenError`], the reasons of [`super::SqliteStore::open`] among them.
+pub fn check(path: &Path) -> Result<Schema, OpenError> {
+    if !path.exists() {
+        return Ok(Schema::none());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Settings::new(path).busy_timeout)?;
+    migrate::inspect(&connection, path)
+}
+
+/// Makes the acknowledgement of a commit wait for the disk.
+fn make_durable(connection: &Connection, settings: &Settings) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", synchronous(settings))?;
+    // On macOS a plain fsync stops at the drive's cache.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
+    // The only references are dictionary ids that the writer itself gives out.
+    connection.pragma_update(None, "foreign_keys", false)
+}
+
+#[cfg(feature = "failpoints")]
+const fn synchronous(settings: &Settings) -> &'static str {
+    match settings.synchronous {
+        Synchronous::Full => "full",
+        Synchronous::Off => "off",
+    }
+}
+
+#[cfg(not(feature = "failpoints"))]
+const fn synchronous(_settings: &Settings) -> &'static str {
+    "full"
+}
+
+/// Takes the lock file beside the database; the system lets go of it when the process ends, however it ends.
+fn own(path: &Path) -> Result<File, OpenError> {
+    let lock_path = beside(path, ".lock");
+    let failed = |source| OpenError::File { path: lock_path.clone(), source };
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock_path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}

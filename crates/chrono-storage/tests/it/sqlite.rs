@@ -1,0 +1,9 @@
+//! The embedded store: the contract's cases, and what only a file can show.
+
+mod running;
+
+mod append;
+mod candles;
+mod contract;
+mod files;
+mod kill;

@@ -1,0 +1,183 @@
+//! Appending to a file.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono_domain::{Arrival, Metadata, Price, Source, Symbol, Tick, Timestamp, Volume, WorkerId};
+use chrono_storage::sqlite::SqliteStore;
+use chrono_storage::{
+    Appended, Detail, Idempotency, IdempotencyKey, NewBatch, Order, StoreError, TickRange,
+    TickStore,
+};
+
+use super::running::{Running, crashed_copy, fresh_file};
+
+pub(super) const NOW: i64 = 1_760_013_296_789_000;
+
+pub(super) fn tick(symbol: &str, source: &str, at: i64, price: &str, volume: Option<&str>) -> Tick {
+    let volume = volume.map(|text| Volume::try_new(text).unwrap());
+    Tick::try_new(
+        Symbol::try_new(symbol).unwrap(),
+        Source::try_new(source).unwrap(),
+        Price::try_new(price).unwrap(),
+        volume,
+        Timestamp::from_micros(at).unwrap(),
+    )
+    .unwrap()
+}
+
+pub(super) fn batch(worker: &str, key: Option<(&str, u8)>, ticks: Vec<Tick>) -> Arc<NewBatch> {
+    Arc::new(NewBatch {
+        worker: WorkerId::try_new(worker).unwrap(),
+        idempotency: key.map(|(key, fingerprint)| Idempotency {
+            key: IdempotencyKey::try_new(key).unwrap(),
+            fingerprint: [fingerprint; 32],
+        }),
+        ticks,
+        receipt: Bytes::from_static(b"receipt"),
+        received_at: Timestamp::from_micros(NOW).unwrap(),
+    })
+}
+
+async fn texts(store: &SqliteStore, range: &TickRange) -> Vec<(u64, String, Option<String>)> {
+    let ticks = store.ticks(range).await.unwrap();
+    let text = |volume: Volume| volume.to_string();
+    ticks
+        .into_iter()
+        .map(|held| (held.arrival.0, held.tick.price.to_string(), held.tick.volume.map(text)))
+        .collect()
+}
+
+fn bad_metadata(tick: Tick) -> Tick {
+    tick.with_metadata(Some(Metadata::from_canonical("{not json")))
+}
+
+#[tokio::test]
+async fn a_refused_batch_takes_nothing_and_harms_no_neighbour() {
+    let (_dir, path) = fresh_file();
+    let running = Running::open(&path);
+    let good = |price| tick("BTC/USD", "kraken", NOW, price, Some("0.10"));
+    let outcomes = running.store.append(vec![
+        batch("w", Some(("a", 1)), vec![good("1.00"), good("2")]),
+        batch(
+            "stranger",
+            Some(("b", 1)),
+            vec![tick("NEW/USD", "new", NOW, "1", None), bad_metadata(good("9"))],
+        ),
+        batch("w", Some(("c", 1)), vec![good("3")]),
+    ]);
+    let outcomes = outcomes.await.unwrap();
+    assert!(matches!(
+        &outcomes[..],
+        [
+            Ok(Appended::Stored(Arrival(1))),
+            Err(StoreError::Refused(_)),
+            Ok(Appended::Stored(Arrival(3)))
+        ]
+    ));
+    let names = running.store.names().await.unwrap();
+    assert_eq!((names.symbols.len(), names.sources.len(), names.workers.len()), (1, 1, 1));
+    assert_eq!(running.store.stats().await.unwrap().ticks, 3);
+    let again =
+        vec![batch("stranger", Some(("b", 1)), vec![tick("NEW/USD", "new", NOW, "1", None)])];
+    let outcomes = running.store.append(again).await.unwrap();
+    assert!(matches!(&outcomes[..], [Ok(Appended::Stored(Arrival(4)))]));
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_crash_and_numbers_go_on() {
+    let (_dir, path) = fresh_file();
+    let running = Running::open(&path);
+    let ticks = vec![
+        tick("BTC/USD", "kraken", NOW + 1, "67230.00", Some("0.00")),
+        tick("BTC/USD", "binance", NOW, "0.000000000000000001", None),
+    ];
+    running.store.append(vec![batch("w", Some(("a", 1)), ticks.clone())]).await.unwrap();
+    let (_copy_dir, copy) = crashed_copy(&path);
+    let risen = Running::open(&copy);
+    let range = TickRange::of(Symbol::try_new("BTC/USD").unwrap());
+    let expected = [
+        (2, "0.000000000000000001".to_owned(), None),
+        (1, "67230.00".to_owned(), Some("0.00".to_owned())),
+    ];
+    assert_eq!(texts(&risen.store, &range).await, expected);
+    let outcomes = risen.store.append(vec![
+        batch("w", Some(("a", 1)), ticks.clone()),
+        batch("w", Some(("a", 2)), ticks.clone()),
+        batch("v", Some(("a", 2)), ticks),
+    ]);
+    assert!(matches!(
+        &outcomes.await.unwrap()[..],
+        [Ok(Appended::Repeated(receipt)), Ok(Appended::KeyClash), Ok(Appended::Stored(Arrival(3)))]
+            if receipt == "receipt"
+    ));
+}
+
+#[tokio::test]
+async fn pages_in_both_orders_join_across_ties() {
+    let (_dir, path) = fresh_file();
+    let running = Running::open(&path);
+    let ticks = (0..40).map(|nth| tick("A/B", "s", NOW + nth / 7, &format!("{}", nth + 1), None));
+    running.store.append(vec![batch("w", None, ticks.collect())]).await.unwrap();
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        let mut range =
+            TickRange { order, limit: 3, ..TickRange::of(Symbol::try_new("A/B").unwrap()) };
+        let mut arrivals = Vec::new();
+        while let Some(last) = {
+            let page = running.store.ticks(&range).await.unwrap();
+            arrivals.extend(page.iter().map(|held| held.arrival.0));
+            page.last().map(chrono_domain::StoredTick::key)
+        } {
+            range.after = Some(last);
+        }
+        let mut expected: Vec<u64> = (1..=40).collect();
+        if order == Order::NewestFirst {
+            expected.reverse();
+        }
+        assert_eq!(arrivals, expected);
+    }
+}
+
+#[tokio::test]
+async fn metadata_reads_back_only_when_asked_for() {
+    let (_dir, path) = fresh_file();
+    let running = Running::open(&path);
+    let metadata = Metadata::from_canonical(r#"{"ask":"1.1","bid":"1"}"#);
+    let sent = tick("A/B", "s", NOW, "1", None).with_metadata(Some(metadata.clone()));
+    running.store.append(vec![batch("w", None, vec![sent])]).await.unwrap();
+    let plain = TickRange::of(Symbol::try_new("A/B").unwrap());
+    let with = TickRange { detail: Detail::WithMetadata, ..plain.clone() };
+    assert_eq!(running.store.ticks(&plain).await.unwrap()[0].tick.metadata, None);
+    assert_eq!(running.store.ticks(&with).await.unwrap()[0].tick.metadata, Some(metadata));
+}
+
+#[tokio::test]
+async fn a_person_reads_the_view_in_the_words_of_the_specification() {
+    let (_dir, path) = fresh_file();
+    let running = Running::open(&path);
+    let at = NOW + 123;
+    let metadata = Metadata::from_canonical(r#"{"bid":"67230.00"}"#);
+    let first = tick("BTC/USD", "kraken", at, "67230.00", None).with_metadata(Some(metadata));
+    let second = tick("BTC/USD", "kraken", Timestamp::MAX.micros(), "1", Some("0.10"));
+    running.store.append(vec![batch("worker-1", None, vec![first, second])]).await.unwrap();
+    let shell = rusqlite::Connection::open(&path).unwrap();
+    let mut statement = shell
+        .prepare(
+            "SELECT id || '|' || symbol || '|' || price || '|' || ifnull(volume, 'NULL') || '|' || timestamp || '|' \
+             || source || '|' || ingested_at || '|' || worker_id || '|' || ifnull(metadata, 'NULL') \
+             FROM price_feeds ORDER BY id",
+        )
+        .unwrap();
+    let rows: Vec<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    let ingested = "2025-10-09T12:34:56.789000Z|worker-1";
+    assert_eq!(
+        rows,
+        [
+            format!(
+                "1|BTC/USD|67230.00|NULL|2025-10-09T12:34:56.789123Z|kraken|{ingested}|{{\"bid\":\"67230.00\"}}"
+            ),
+            format!("2|BTC/USD|1|0.10|9999-12-31T23:59:59.999999Z|kraken|{ingested}|NULL"),
+        ]
+    );
+}

@@ -1,0 +1,111 @@
+//! The contract's cases on fresh files, over restarts, and against the model.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use chrono_storage::conformance::{self, Comparison, generate};
+use chrono_storage::model::ModelStore;
+use chrono_storage::sqlite::Settings;
+use chrono_storage::{Store, StoreError, TickStore};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::append::{NOW, batch, tick};
+use super::running::{self, Running, fresh_file};
+
+/// A file that is opened again and again; each store must be dropped before the next is asked for.
+struct Place {
+    settings: Settings,
+    threads: RefCell<Vec<JoinHandle<()>>>,
+    _dir: TempDir,
+}
+
+impl Place {
+    fn fresh() -> Self {
+        let (dir, path) = fresh_file();
+        Self { settings: Settings::new(path), threads: RefCell::default(), _dir: dir }
+    }
+
+    fn reopen(&self) -> Arc<dyn Store> {
+        // The lanes of a dropped store end by themselves, and with them its lock.
+        self.threads.take().into_iter().for_each(|thread| thread.join().unwrap());
+        let (store, threads) = running::start(self.settings.clone());
+        self.threads.replace(threads);
+        Arc::new(store)
+    }
+}
+
+#[tokio::test]
+async fn keeps_every_promise_of_the_contract() {
+    let places = RefCell::new(Vec::new());
+    conformance::run_all(async || {
+        let place = Place::fresh();
+        let store = place.reopen();
+        places.borrow_mut().push(place);
+        store
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keeps_every_promise_over_restarts() {
+    conformance::run_restarts(async || {
+        let place = Place::fresh();
+        async move || place.reopen()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keeps_the_promise_about_refused_batches() {
+    let (_dir, path) = fresh_file();
+    let running = Running::open(&path);
+    let shell = rusqlite::Connection::open(&path).unwrap();
+    let refuse = || {
+        shell
+            .execute_batch(
+                "CREATE TRIGGER refuse BEFORE INSERT ON price_ticks WHEN new.price = '2' \
+                 BEGIN SELECT RAISE(ABORT, 'as planned'); END",
+            )
+            .unwrap();
+    };
+    let store = &running.store;
+    conformance::ticks::a_refused_batch_harms_no_other_of_the_same_call(store, refuse).await;
+}
+
+#[tokio::test]
+async fn a_write_that_another_process_holds_up_stores_nothing_and_works_later() {
+    let (_dir, path) = fresh_file();
+    let busy_timeout = Duration::from_millis(1);
+    let running = Running::with(Settings { busy_timeout, ..Settings::new(&path) });
+    let call = || vec![batch("w", Some(("a", 1)), vec![tick("A/B", "s", NOW, "1", None)])];
+    let shell = rusqlite::Connection::open(&path).unwrap();
+    shell.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(matches!(running.store.append(call()).await, Err(StoreError::Unavailable(_))));
+    shell.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(running.store.stats().await.unwrap().ticks, 0);
+    running.store.append(call()).await.unwrap();
+    assert_eq!(running.store.stats().await.unwrap().ticks, 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 256, ..ProptestConfig::default() })]
+
+    /// Random operations on the file and on the model, the file opened again in between.
+    #[test]
+    fn answers_as_the_model_does(
+        lives in prop::collection::vec(generate::ops(16), 1..4),
+    ) {
+        let (place, model) = (Place::fresh(), ModelStore::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut comparison = Comparison::default();
+            for ops in &lives {
+                comparison.run(place.reopen().as_ref(), &model, ops).await;
+            }
+            comparison.whole(place.reopen().as_ref(), &model).await;
+        });
+    }
+}

@@ -1,0 +1,224 @@
+//! A gateway as a process of its own: started, asked, stopped, killed.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use chrono_client::Client;
+
+/// The key that tests post with.
+pub const INTERNAL_KEY: &str = "chrono_internal_test_0123456789";
+/// The key that tests read with; of the paid tier, so that no limit stands in a test's way.
+pub const PUBLIC_KEY: &str = "chrono_public_test_0123456789";
+/// The key that opens everything.
+pub const ADMIN_KEY: &str = "chrono_admin_test_0123456789";
+
+/// How long a gateway may take to listen, on a busy machine.
+const START: Duration = Duration::from_mins(1);
+/// How long a gateway may take to end after a signal; the contract says 25 s.
+const STOP: Duration = Duration::from_secs(30);
+
+/// How to start a gateway.
+#[derive(Debug, Clone)]
+pub struct GatewayCommand {
+    binary: PathBuf,
+    data_dir: PathBuf,
+    variables: Vec<(String, String)>,
+    wrapper: Vec<String>,
+}
+
+impl GatewayCommand {
+    /// Starts `binary` on a data directory, on a free port of this machine, with the test keys and high limits.
+    pub fn new(binary: impl Into<PathBuf>, data_dir: impl Into<PathBuf>) -> Self {
+        let command = Self {
+            binary: binary.into(),
+            data_dir: data_dir.into(),
+            variables: Vec::new(),
+            wrapper: Vec::new(),
+        };
+        command
+            .with("HOST", "127.0.0.1")
+            .with("PORT", "0")
+            .with("LOG_LEVEL", "info")
+            .with("INTERNAL_API_KEYS", INTERNAL_KEY)
+            .with("PUBLIC_PAID_API_KEYS", PUBLIC_KEY)
+            .with("ADMIN_API_KEYS", ADMIN_KEY)
+            .with("RATE_LIMIT_INTERNAL", "100000000")
+            .with("RATE_LIMIT_PUBLIC_PAID", "100000000")
+    }
+
+    /// Sets a variable of its environment; a later value wins.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Runs it under another program, such as a tracer.
+    #[must_use]
+    pub fn under(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// Starts the process and waits until it listens.
+    ///
+    /// # Errors
+    /// When it ends before, or does not listen in time; its log is in the message.
+    pub fn start(&self) -> anyhow::Result<Gateway> {
+        let mut words = self.wrapper.iter().map(String::as_str);
+        let mut command = match words.next() {
+            Some(program) => {
+                let mut command = Command::new(program);
+                command.args(words).arg(&self.binary);
+                command
+            }
+            None => Command::new(&self.binary),
+        };
+        command
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME"));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+            .env("CHRONO_DATA_DIR", &self.data_dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child =
+            command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
+        let log = child.stderr.take().context("no standard error")?;
+        match listening(log) {
+            Ok(address) => Ok(Gateway { child, url: format!("http://{address}") }),
+            Err(reason) => {
+                child.kill()?;
+                let status = child.wait()?;
+                bail!("the gateway did not start ({status}): {reason}")
+            }
+        }
+    }
+}
+
+/// A running gateway; killed when dropped.
+#[derive(Debug)]
+pub struct Gateway {
+    child: Child,
+    url: String,
+}
+
+impl Gateway {
+    /// Gives its base URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Gives its process id; under a wrapper, that of the wrapper.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Makes a client with a key.
+    ///
+    /// # Errors
+    /// When the client refuses the URL.
+    pub fn client(&self, key: &str) -> anyhow::Result<Client> {
+        Ok(Client::new(&self.url, key.into())?)
+    }
+
+    /// Ends it as a crash would, with SIGKILL.
+    ///
+    /// # Errors
+    /// When the process cannot be waited for.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to stop, with SIGTERM, and gives how it ended.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn stop(mut self) -> anyhow::Result<ExitStatus> {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        ensure!(sent.success(), "the signal was not sent");
+        self.wait(STOP)
+    }
+
+    /// Waits for it to end by itself.
+    ///
+    /// # Errors
+    /// When it does not within `time`.
+    pub fn wait(&mut self, time: Duration) -> anyhow::Result<ExitStatus> {
+        let step = Duration::from_millis(20);
+        let mut waited = Duration::ZERO;
+        while waited < time {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            std::thread::sleep(step);
+            waited += step;
+        }
+        bail!("the gateway still runs after {time:?}")
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Reads the log until the line that says where it listens; the rest is read away, so that the pipe never fills.
+fn listening(log: impl Read + Send + 'static) -> Result<String, String> {
+    let (found, answer) = sync_channel(1);
+    let reader = std::thread::Builder::new().name("gateway-log".to_owned());
+    reader.spawn(move || read_log(log, &found)).map_err(|broken| broken.to_string())?;
+    answer.recv_timeout(START).unwrap_or_else(|fault| match fault {
+        RecvTimeoutError::Timeout => Err("it does not listen".to_owned()),
+        RecvTimeoutError::Disconnected => Err("its log ended".to_owned()),
+    })
+}
+
+fn read_log(log: impl Read, found: &SyncSender<Result<String, String>>) {
+    let mut seen = String::new();
+    let mut waiting = true;
+    for line in BufReader::new(log).lines().map_while(Result::ok) {
+        let address = line.split_once("\"address\":\"").and_then(|(_, rest)| rest.split_once('"'));
+        match address {
+            Some((address, _)) if waiting => {
+                waiting = false;
+                drop(found.send(Ok(address.to_owned())));
+            }
+            _ if waiting => seen.push_str(&(line + "\n")),
+            // Errors of a running gateway are worth seeing beside a failed test.
+            _ if line.contains("\"level\":\"ERROR\"") => eprintln!("{line}"),
+            _ => {}
+        }
+    }
+    if waiting {
+        drop(found.send(Err(seen)));
+    }
+}
+
+/// Gives a directory that is deleted when dropped.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn scratch() -> anyhow::Result<tempfile::TempDir> {
+    Ok(tempfile::tempdir()?)
+}
+
+/// Gives whether a program is on the path.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests have no configuration; the search path is the machine's"
+)]
+pub fn has_program(name: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|path: PathBuf| Path::new(&path).join(name).is_file())
+}
