@@ -13,6 +13,7 @@ use hyper::header::{
 use hyper::upgrade::Upgraded;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use metrics::{Gauge, gauge};
 use socket2::SockRef;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -51,6 +52,7 @@ impl StreamService {
                             from,
                             socket,
                             session: Session::new(client, Peer::Talking),
+                            _counted: Counted::new(),
                         }
                         .run()
                         .await;
@@ -124,6 +126,29 @@ struct Conversation {
     from: std::net::IpAddr,
     socket: Socket,
     session: Session,
+    _counted: Counted,
+}
+
+/// An open connection in `websocket_connections_active`; dropped, it is one no longer.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new() -> Self {
+        let gauge = active();
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
+
+/// Gives the number of open WebSocket connections; known from the first scrape on.
+pub(super) fn active() -> Gauge {
+    gauge!("websocket_connections_active")
 }
 
 impl Conversation {

@@ -1,7 +1,9 @@
 //! What stands between transport and use cases, from outside: keys, roles, limits, origins, errors, health, metrics.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
+use chrono_client::StreamOptions;
 use chrono_testkit::{ADMIN_KEY, INTERNAL_KEY, PUBLIC_KEY};
 use serde_json::json;
 
@@ -11,6 +13,10 @@ const LATEST: &str = "/prices/latest?symbols=BTC/USD";
 /// What an SVG element must be called, in full.
 const SVG_NAMESPACE: &str = "http://www.w3.org/2000/svg";
 const ORIGIN: &str = "https://app.example";
+
+/// Looks for a metric, and the pause between two.
+const TRIES: usize = 200;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A path of each kind, the role that opens it, and what a key that does gets.
 const GUARDED: [(&str, &str, &str, u16); 9] = [
@@ -227,6 +233,31 @@ fn metrics_have_the_spec_s_names_labels_and_buckets() {
             && !body.contains("/no/such")
             && !body.contains("NO/SUCH")
     );
+}
+
+#[tokio::test]
+async fn open_websocket_connections_are_counted() {
+    let service = Service::start();
+    let reader = service.reader();
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        streams.push(reader.stream(StreamOptions::default()).await.unwrap());
+    }
+    wait_for_gauge(&service, "websocket_connections_active 3").await;
+    drop(streams.pop());
+    wait_for_gauge(&service, "websocket_connections_active 2").await;
+}
+
+/// Looks until a line stands among the metrics.
+async fn wait_for_gauge(service: &Service, line: &str) {
+    for _ in 0..TRIES {
+        let metrics = service.ask("GET", "/metrics", &[], "").body;
+        if metrics.lines().any(|found| found == line) {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("no {line}");
 }
 
 #[test]
