@@ -50,7 +50,6 @@ impl StreamService {
             heartbeat_interval: config.heartbeat,
             ..StreamSettings::default()
         };
-        websocket::active().set(0);
         let hub = Arc::new(Hub::new(bus.as_ref(), book, Arc::clone(clock), settings));
         let service = Self { hub, gate, supervisor: supervisor.clone() };
         let (hub, bus, book) = (Arc::clone(&service.hub), Arc::clone(bus), Arc::clone(book));

@@ -13,7 +13,6 @@ use hyper::header::{
 use hyper::upgrade::Upgraded;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use metrics::{Gauge, gauge};
 use socket2::SockRef;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -52,7 +51,7 @@ impl StreamService {
                             from,
                             socket,
                             session: Session::new(client, Peer::Talking),
-                            _counted: Counted::new(),
+                            woken: false,
                         }
                         .run()
                         .await;
@@ -126,29 +125,8 @@ struct Conversation {
     from: std::net::IpAddr,
     socket: Socket,
     session: Session,
-    _counted: Counted,
-}
-
-/// An open connection in `websocket_connections_active`; dropped, it is one no longer.
-struct Counted(Gauge);
-
-impl Counted {
-    fn new() -> Self {
-        let gauge = active();
-        gauge.increment(1);
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.decrement(1);
-    }
-}
-
-/// Gives the number of open WebSocket connections; known from the first scrape on.
-pub(super) fn active() -> Gauge {
-    gauge!("websocket_connections_active")
+    /// A wake-up came while a write was under way.
+    woken: bool,
 }
 
 impl Conversation {
@@ -160,7 +138,8 @@ impl Conversation {
             }
             let mut batch = Batch::new(WRITE_BYTES);
             let more = self.session.take(&mut batch);
-            if !batch.is_empty() && !self.write(batch).await {
+            let messages = batch.into_items().into_iter().map(|item| text_of(item.text()));
+            if messages.len() > 0 && !self.write(messages).await {
                 return;
             }
             if !more && !self.wait().await {
@@ -169,12 +148,13 @@ impl Conversation {
         }
     }
 
-    /// Writes a batch; while the socket takes no more, only deadlines count. Answers false when the peer is gone.
-    async fn write(&mut self, batch: Batch) -> bool {
+    /// Writes messages; while the socket takes no more, only deadlines and a reason to end count. Answers false when
+    /// the peer is gone.
+    async fn write(&mut self, messages: impl Iterator<Item = Message>) -> bool {
         let (socket, session) = (&mut self.socket, &mut self.session);
         let mut writing = std::pin::pin!(async {
-            for item in batch.into_items() {
-                socket.feed(Message::Text(utf8(item.text()))).await?;
+            for message in messages {
+                socket.feed(message).await?;
             }
             socket.flush().await
         });
@@ -184,12 +164,13 @@ impl Conversation {
             let due = session.next_deadline().saturating_sub(session.hub().clock().uptime());
             tokio::select! {
                 done = &mut writing => written = std::task::Poll::Ready(done),
+                () = session.woken() => self.woken = true,
                 () = sleep(due) => {
                     session.tick();
-                    if session.closing().is_some() {
-                        return true;
-                    }
                 }
+            }
+            if written.is_pending() && session.closing().is_some() {
+                return true;
             }
         }
         session.flushed();
@@ -198,21 +179,31 @@ impl Conversation {
 
     /// Waits for something to do. Answers false when the peer is gone.
     async fn wait(&mut self) -> bool {
+        if std::mem::take(&mut self.woken) {
+            return true;
+        }
         let due = self.session.next_deadline().saturating_sub(self.session.hub().clock().uptime());
         tokio::select! {
             () = self.session.woken() => true,
             heard = self.socket.next() => match heard {
-                Some(Ok(message)) => self.hear(message),
+                Some(Ok(Message::Close(_))) => {
+                    self.read_out().await;
+                    false
+                }
+                Some(Ok(message)) => {
+                    self.hear(message);
+                    true
+                }
                 Some(Err(_)) | None => false,
             },
             () = sleep(due) => {
                 let ping = self.session.tick();
-                !ping || self.socket.send(Message::Ping(Bytes::new())).await.is_ok()
+                !ping || self.write(std::iter::once(Message::Ping(Bytes::new()))).await
             }
         }
     }
 
-    fn hear(&mut self, message: Message) -> bool {
+    fn hear(&mut self, message: Message) {
         match message {
             Message::Text(text) => {
                 if let Some(request) = self.session.hear(&text) {
@@ -226,16 +217,10 @@ impl Conversation {
                         allowed.map(|principal| principal.key_id.as_str().into()),
                     );
                 }
-                true
             }
-            Message::Binary(_) => {
-                self.session.hear_binary();
-                true
-            }
-            Message::Close(_) => false,
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
+            Message::Binary(_) => self.session.hear_binary(),
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {
                 self.session.hear_noise();
-                true
             }
         }
     }
@@ -245,26 +230,31 @@ impl Conversation {
         let Some(code) = reason.code() else { return };
         let goodbye = async {
             if let Some(text) = farewell(reason) {
-                self.socket.feed(Message::Text(utf8(text))).await?;
+                self.socket.feed(text_of(text)).await?;
             }
             let frame = CloseFrame {
                 code: CloseCode::from(code),
                 reason: Utf8Bytes::from_static(reason.text()),
             };
-            self.socket.close(Some(frame)).await?;
-            // Closing with unread input would reset the connection, and the peer would miss the reason.
-            while let Some(heard) = self.socket.next().await {
-                heard?;
-            }
-            Ok::<(), tokio_tungstenite::tungstenite::Error>(())
+            self.socket.close(Some(frame)).await
         };
-        if timeout(FAREWELL, goodbye).await.is_err() {
-            tracing::debug!(reason = reason.label(), "the peer did not close");
+        match timeout(FAREWELL, goodbye).await {
+            Ok(Ok(())) => self.read_out().await,
+            _ => tracing::debug!(reason = reason.label(), "the peer did not hear why"),
+        }
+    }
+
+    /// Reads until both sides have closed: the answer to a close goes out on the way, and a connection closed with
+    /// unread input would be reset, so that the peer missed the reason.
+    async fn read_out(&mut self) {
+        let reading = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        if timeout(FAREWELL, reading).await.is_err() {
+            tracing::debug!("the peer did not close");
         }
     }
 }
 
 /// What the protocol wrote is JSON, so it is UTF-8; an empty message would say that it was not.
-fn utf8(text: Bytes) -> Utf8Bytes {
-    Utf8Bytes::try_from(text).unwrap_or_default()
+fn text_of(text: Bytes) -> Message {
+    Message::Text(Utf8Bytes::try_from(text).unwrap_or_default())
 }
