@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use metrics::gauge;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -52,6 +52,17 @@ pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
         .build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder)?;
+    describe();
     gauge!("chrono_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    // There from the first scrape, so that an alert tells zero from nothing.
+    gauge!("websocket_connections_active").set(0.0);
+    counter!("candles_recount_mismatches_total").absolute(0);
     Ok(handle)
+}
+
+/// Gives the spec's metrics the spec's words.
+fn describe() {
+    describe_histogram!("http_request_duration_ms", "HTTP request duration in milliseconds");
+    describe_counter!("price_ingestions_total", "Total number of price feeds ingested");
+    describe_gauge!("websocket_connections_active", "Number of active WebSocket connections");
 }
