@@ -247,9 +247,10 @@ pub(crate) fn open_store_as_tool(
 fn server_settings(config: &Config) -> StoreSettings {
     StoreSettings {
         #[cfg(feature = "failpoints")]
-        synchronous: match config.failpoints.unsynced {
-            true => sqlite::Synchronous::Off,
-            false => sqlite::Synchronous::Full,
+        synchronous: if config.failpoints.unsynced {
+            sqlite::Synchronous::Off
+        } else {
+            sqlite::Synchronous::Full
         },
         ..store_settings(&config.data_dir)
     }
