@@ -252,9 +252,10 @@ pub(crate) fn open_store_as_tool(
 fn server_settings(config: &Config) -> StoreSettings {
     StoreSettings {
         #[cfg(feature = "failpoints")]
-        synchronous: match config.failpoints.unsynced {
-            true => sqlite::Synchronous::Off,
-            false => sqlite::Synchronous::Full,
+        synchronous: if config.failpoints.unsynced {
+            sqlite::Synchronous::Off
+        } else {
+            sqlite::Synchronous::Full
         },
         ..store_settings(&config.data_dir)
     }
@@ -315,8 +316,16 @@ pub(crate) fn migrate_store(directory: &Path, clock: &dyn Clock) -> anyhow::Resu
 }
 
 fn make_directory(directory: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(directory)
-        .with_context(|| format!("cannot make the directory {}", directory.display()))
+    let make = || {
+        if directory.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(directory)?;
+        // A directory that a power cut takes away takes the store with it.
+        let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+        fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    make().with_context(|| format!("cannot make the directory {}", directory.display()))
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

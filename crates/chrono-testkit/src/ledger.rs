@@ -90,12 +90,20 @@ impl Ledger {
         self.put(Line::Saw(sighting))
     }
 
+    /// Notes the prices that came on one stream, without the snapshots, in their order.
+    ///
+    /// # Errors
+    /// As [`Ledger::sending`].
+    pub fn followed(&mut self, prices: Vec<String>) -> anyhow::Result<()> {
+        self.put(Line::Followed { prices })
+    }
+
     fn put(&mut self, line: Line) -> anyhow::Result<()> {
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
         self.file.write_all(&text)?;
-        // A sighting promises nothing to anybody.
-        if !matches!(line, Line::Saw(_)) {
+        // Only what is sent and answered is a promise.
+        if !matches!(line, Line::Saw(_) | Line::Followed { .. }) {
             self.file.sync_data()?;
         }
         self.book.apply(line)

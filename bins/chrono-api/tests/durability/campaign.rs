@@ -38,6 +38,8 @@ pub(crate) struct Campaign {
     /// Makes the worker ids of each load others.
     loads: usize,
     slowest_start: Duration,
+    /// What became of all the batches that the gateways' ends left open.
+    open: Settled,
 }
 
 /// What became of the batches that were open.
@@ -47,6 +49,13 @@ pub(crate) struct Settled {
     pub(crate) stored: usize,
     /// Those that were lost with it, rightly.
     pub(crate) gone: usize,
+}
+
+impl Settled {
+    fn add(&mut self, more: Self) {
+        self.stored += more.stored;
+        self.gone += more.gone;
+    }
 }
 
 impl Campaign {
@@ -67,6 +76,7 @@ impl Campaign {
             unchecked: 0,
             loads: 0,
             slowest_start: Duration::ZERO,
+            open: Settled::default(),
         })
     }
 
@@ -97,7 +107,7 @@ impl Campaign {
         });
         let makers = makers.collect();
         let (writing, reading) = (gateway.client(INTERNAL_KEY)?, gateway.client(PUBLIC_KEY)?);
-        Ok(Load::start(&writing, reading, &self.ledger, makers))
+        Ok(Load::start(&writing, &reading, &self.ledger, makers))
     }
 
     /// Sends every open batch that has a key again until it is answered, and some that were answered.
@@ -115,6 +125,7 @@ impl Campaign {
                 _ => settled.gone += 1,
             }
         }
+        self.open.add(settled);
         if repeats == Repeats::Some {
             let answered = self.numbers(|fate| matches!(fate, Fate::Stored(_)));
             for _ in 0..REPEATS.min(answered.len()) {
@@ -129,6 +140,7 @@ impl Campaign {
     pub(crate) async fn check(&mut self, gateway: &Gateway) -> anyhow::Result<(Verdict, Settled)> {
         let plan = self.ledger().book().plan_since(self.unchecked);
         let verdict = self.judge(gateway, plan).await?;
+        self.open.add(verdict.1);
         let checked = self.ledger().book().batches().len();
         self.unchecked = checked;
         Ok(verdict)
@@ -147,9 +159,13 @@ impl Campaign {
         let plan = self.ledger().book().plan_whole();
         let (verdict, _) = self.judge(gateway, plan).await?;
         let batches = self.ledger().book().batches().len();
+        let Settled { stored, gone } = self.open;
         eprintln!(
-            "{}: {} loads, {batches} batches, {verdict}, slowest start {:?}",
-            self.name, self.loads, self.slowest_start
+            "{}: {} loads, {batches} batches (of {} unanswered ones {stored} stored), {verdict}, slowest start {:?}",
+            self.name,
+            self.loads,
+            stored + gone,
+            self.slowest_start
         );
         Ok((verdict, settled))
     }

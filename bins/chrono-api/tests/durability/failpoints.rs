@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use chrono_testkit::Gateway;
-use chrono_testkit::ledger::{Verdict, Wrong};
+use chrono_testkit::ledger::Wrong;
 
 use crate::campaign::{Campaign, Repeats};
+use crate::kills::rounds;
 
-/// Ends at each place.
-const KILLS: u32 = 20;
+/// Random kills for one end at each place: 20 of them, unless more rounds are asked for.
+const ROUNDS_PER_KILL: u64 = 5;
+/// Ends of one data directory at most.
+const KILLS_OF_A_FILE: u64 = 20;
 /// The place is reached so often at most until the end.
 const NTH_MAX: u64 = 40;
 /// How long a gateway under load may take to reach the place.
@@ -60,7 +63,7 @@ async fn nothing_is_lost_amid_the_publication() -> anyhow::Result<()> {
 async fn a_build_that_acknowledges_before_the_commit_is_found_out() -> anyhow::Result<()> {
     let mut campaign = Campaign::new("control: early acknowledgement")?;
     let mut lost = 0;
-    for _ in 0..KILLS {
+    for _ in 0..KILLS_OF_A_FILE {
         let (gateway, _) =
             end_at(&mut campaign, "before_commit", &[("CHRONO_EARLY_ACK", "1")]).await?;
         // Nothing that was answered is sent again: that would mend it.
@@ -69,33 +72,40 @@ async fn a_build_that_acknowledges_before_the_commit_is_found_out() -> anyhow::R
         lost += verdict.count(Wrong::Lost);
         gateway.kill()?;
     }
-    eprintln!("control: {lost} acknowledged feeds lost in {KILLS} kills, and found out");
+    eprintln!("control: {lost} acknowledged feeds lost in {KILLS_OF_A_FILE} kills, and found out");
     ensure!(lost > 0, "the checker does not see what was lost");
     Ok(())
 }
 
 async fn end_again_and_again(place: &'static str, commit: Commit) -> anyhow::Result<()> {
-    let mut campaign = Campaign::new(place)?;
-    for kill in 1..=KILLS {
-        let (gateway, nth) = end_at(&mut campaign, place, &[]).await?;
-        let settled = campaign.settle(&gateway, Repeats::Some).await?;
-        let (verdict, found) = match kill {
-            KILLS => campaign.check_whole(&gateway).await?,
-            _ => campaign.check(&gateway).await?,
-        };
-        let end = format!("kill {kill}, {place}:{nth}");
-        assert_clean(&end, &verdict)?;
-        let stored = settled.stored + found.stored;
-        let gone = settled.gone + found.gone;
-        let as_expected = if commit == Commit::Stored { stored } else { gone };
-        ensure!(as_expected > 0, "{end}: {stored} unanswered batches stored, {gone} gone");
-        gateway.kill()?;
+    let mut left = (rounds()? / ROUNDS_PER_KILL).max(1);
+    while left > 0 {
+        let kills = left.min(KILLS_OF_A_FILE);
+        end_one_file(place, commit, kills).await?;
+        left -= kills;
     }
     Ok(())
 }
 
-fn assert_clean(end: &str, verdict: &Verdict) -> anyhow::Result<()> {
-    ensure!(verdict.is_clean(), "{end}: {verdict}");
+async fn end_one_file(place: &'static str, commit: Commit, kills: u64) -> anyhow::Result<()> {
+    let mut campaign = Campaign::new(place)?;
+    for kill in 1..=kills {
+        let (gateway, nth) = end_at(&mut campaign, place, &[]).await?;
+        let settled = campaign.settle(&gateway, Repeats::Some).await?;
+        let (verdict, found) = if kill == kills {
+            campaign.check_whole(&gateway).await?
+        } else {
+            campaign.check(&gateway).await?
+        };
+        let end = format!("kill {kill}, {place}:{nth}");
+        ensure!(verdict.is_clean(), "{end}: {verdict}");
+        let stored = settled.stored + found.stored;
+        let gone = settled.gone + found.gone;
+        // No batch of that commit was answered, and there is at least one.
+        let as_it_must = if commit == Commit::Stored { stored } else { gone };
+        ensure!(as_it_must > 0, "{end}: {stored} unanswered batches stored, {gone} gone");
+        gateway.kill()?;
+    }
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::random::Random;
 
-const SYMBOLS: [&str; 5] = ["BTC/USD", "ETH/USD", "BTC/EUR", "XRP/USDT", "A.B_C-D/E"];
+pub(crate) const SYMBOLS: [&str; 5] = ["BTC/USD", "ETH/USD", "BTC/EUR", "XRP/USDT", "A.B_C-D/E"];
 const SOURCES: [&str; 4] = ["binance", "kraken", "coinbase", "s-4.x_y"];
 /// A source that no gateway takes.
 const BAD_SOURCE: &str = "Not A Source";

@@ -18,9 +18,14 @@ const WHOLE_EVERY: u64 = 25;
 /// When the kill comes after the first acknowledgement, in milliseconds.
 const KILL_AFTER_MS: (u64, u64) = (30, 400);
 
+/// Gives how often to kill.
+pub(crate) fn rounds() -> anyhow::Result<u64> {
+    Ok(number_from_environment(ROUNDS)?.unwrap_or(ROUNDS_DEFAULT))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_killed_at_random() -> anyhow::Result<()> {
-    let mut left = number_from_environment(ROUNDS)?.unwrap_or(ROUNDS_DEFAULT);
+    let mut left = rounds()?;
     while left > 0 {
         let rounds = left.min(ROUNDS_OF_A_FILE);
         kill_again_and_again(rounds).await?;

@@ -1,17 +1,17 @@
-//! Eight writers and one reader that work until the gateway is gone, and write down what they were told.
+//! Eight writers and two readers that work until the gateway is gone, and write down what they were told.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use chrono_client::{Client, ClientError};
+use chrono_client::{Client, ClientError, Event, Mode, StreamAuth, StreamOptions};
 use chrono_domain::{Clock, SystemClock};
 use chrono_testkit::ledger::{self, Answer, Ledger, SentBatch, Sighting};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::feeds::{FeedMaker, posted};
+use crate::feeds::{FeedMaker, SYMBOLS, posted};
 
 /// How long writers may take to see that the gateway is gone.
 const END: Duration = Duration::from_mins(1);
@@ -34,10 +34,10 @@ struct Desk {
 }
 
 impl Load {
-    /// Starts a writer for each maker of batches, and a reader of the latest prices.
+    /// Starts a writer for each maker of batches, a reader of the latest prices, and one of the stream.
     pub(crate) fn start(
         writing: &Client,
-        reading: Client,
+        reading: &Client,
         ledger: &Arc<Mutex<Ledger>>,
         makers: Vec<FeedMaker>,
     ) -> Self {
@@ -52,7 +52,8 @@ impl Load {
             };
             tasks.spawn(write(desk, maker));
         }
-        tasks.spawn(watch_latest(reading, Arc::clone(ledger)));
+        tasks.spawn(watch_latest(reading.clone(), Arc::clone(ledger)));
+        tasks.spawn(follow(reading.clone(), Arc::clone(ledger)));
         Self { tasks, acknowledged }
     }
 
@@ -107,6 +108,36 @@ async fn watch_latest(client: Client, ledger: Arc<Mutex<Ledger>>) -> anyhow::Res
             Err(fault) => return Err(fault.into()),
         }
         sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Follows every symbol, and notes what came.
+async fn follow(client: Client, ledger: Arc<Mutex<Ledger>>) -> anyhow::Result<()> {
+    let mut prices = Vec::new();
+    let fault = follow_until_fault(&client, &mut prices).await;
+    ledger.lock().unwrap().followed(prices)?;
+    match fault {
+        ClientError::Transport(_) | ClientError::Closed { .. } => Ok(()),
+        fault => Err(fault.into()),
+    }
+}
+
+async fn follow_until_fault(client: &Client, prices: &mut Vec<String>) -> ClientError {
+    let options =
+        StreamOptions { auth: StreamAuth::Query, mode: Mode::All, ..StreamOptions::default() };
+    let following = async {
+        let mut stream = client.stream(options).await?;
+        stream.subscribe(&SYMBOLS).await?;
+        loop {
+            match stream.next().await? {
+                Event::PriceUpdate(update) if !update.snapshot => prices.push(update.price),
+                _ => {}
+            }
+        }
+    };
+    let ended: Result<std::convert::Infallible, _> = following.await;
+    match ended {
+        Err(fault) => fault,
     }
 }
 

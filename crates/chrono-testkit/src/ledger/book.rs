@@ -109,6 +109,7 @@ pub(super) enum Line {
     Answered { batch: usize, answer: Answer },
     Found { batch: usize, stored: bool },
     Saw(Sighting),
+    Followed { prices: Vec<String> },
 }
 
 /// A feed's place: the batch's number, and the feed's in it.
@@ -119,7 +120,9 @@ pub(super) type Place = (usize, usize);
 pub struct Book {
     lines: u64,
     batches: Vec<Batch>,
-    sightings: Vec<(u64, Sighting)>,
+    sightings: Vec<Sighting>,
+    /// Prices that came on streams, a list for each.
+    followed: Vec<Vec<String>>,
     /// Batches that were answered as stored before, and as new when they were sent again.
     pub(super) stored_anew: Vec<usize>,
     /// By price.
@@ -142,6 +145,11 @@ impl Book {
         Ok(book)
     }
 
+    /// Gives what came on each stream.
+    pub(super) fn followed(&self) -> &[Vec<String>] {
+        &self.followed
+    }
+
     /// Counts the lines.
     pub const fn lines(&self) -> u64 {
         self.lines
@@ -152,8 +160,8 @@ impl Book {
         &self.batches
     }
 
-    /// Gives every sighting with its line.
-    pub(super) fn sightings(&self) -> &[(u64, Sighting)] {
+    /// Gives every sighting, in order.
+    pub(super) fn sightings(&self) -> &[Sighting] {
         &self.sightings
     }
 
@@ -254,7 +262,8 @@ impl Book {
                 let fate = if stored { Fate::Stored(Vec::new()) } else { Fate::NotStored };
                 self.settle(batch, fate)?;
             }
-            Line::Saw(sighting) => self.sightings.push((self.lines, sighting)),
+            Line::Followed { prices } => self.followed.push(prices),
+            Line::Saw(sighting) => self.sightings.push(sighting),
         }
         Ok(())
     }

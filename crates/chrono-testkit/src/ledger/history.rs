@@ -1,6 +1,6 @@
-//! Whether what was shown as latest ever went back.
+//! Whether what was shown as latest ever went back, and whether streams showed what is not there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::readback::Readback;
 use super::verdict::{Verdict, Wrong};
@@ -16,10 +16,12 @@ pub(super) fn judge(book: &Book, seen: &Readback, verdict: &mut Verdict) {
         .flat_map(|window| window.ticks.iter().enumerate())
         .map(|(rank, tick)| (tick.price.as_str(), rank))
         .collect();
+    judge_streams(book, &ranks, verdict);
     let mut settled = settled(book).into_iter().peekable();
     // The least rank that may be shown from now on, by symbol.
     let mut floors: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
-    for (_, sighting) in book.sightings() {
+    for sighting in book.sightings() {
+        verdict.shown += 1;
         while let Some((_, batch)) = settled.next_if(|(line, _)| *line <= sighting.asked) {
             for feed in &batch.sent.feeds {
                 if let Some(rank) = ranks.get(feed.price.as_str()) {
@@ -43,6 +45,19 @@ pub(super) fn judge(book: &Book, seen: &Readback, verdict: &mut Verdict) {
             }
             raise(&mut floors, symbol, (rank.unwrap_or_default(), price));
         }
+    }
+}
+
+/// Checks that every tick that came on a stream is stored, and came once.
+fn judge_streams(book: &Book, ranks: &HashMap<&str, usize>, verdict: &mut Verdict) {
+    for stream in book.followed() {
+        let mut came = HashSet::new();
+        for price in stream {
+            if !ranks.contains_key(price.as_str()) || !came.insert(price) {
+                verdict.note(Wrong::Early, || format!("{price} came, {:?}", book.place(price)));
+            }
+        }
+        verdict.shown += stream.len() as u64;
     }
 }
 

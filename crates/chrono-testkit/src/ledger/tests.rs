@@ -215,6 +215,16 @@ fn sees_an_acknowledged_tick_that_is_not_shown() {
 }
 
 #[test]
+fn sees_what_came_on_a_stream_before_it_was_stored() {
+    let (_dir, mut ledger) = scene();
+    let seen = honest(ledger.book(), &ALL);
+    for (streamed, faults) in [(["1.5", "2.5"], 0), (["1.5", "1.5"], 1), (["9.5", "7.5"], 3)] {
+        ledger.followed(streamed.map(str::to_owned).to_vec()).unwrap();
+        assert_only(&ledger.book().judge(&seen), Wrong::Early, faults);
+    }
+}
+
+#[test]
 fn sees_a_key_that_was_forgotten() {
     let (_dir, mut ledger) = scene();
     ledger.sending_again(0).unwrap();

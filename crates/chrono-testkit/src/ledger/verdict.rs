@@ -39,6 +39,8 @@ pub enum Wrong {
     Stale,
     /// A latest price behind one that was acknowledged or shown before, or that is not there any more.
     Regressed,
+    /// Came on a stream, and is not stored, or came twice.
+    Early,
 }
 
 /// Everything that was found.
@@ -50,6 +52,8 @@ pub struct Verdict {
     pub feeds: u64,
     /// Candles that were compared.
     pub candles: u64,
+    /// Looks at the latest prices, and ticks of streams, that were compared.
+    pub shown: u64,
     /// Batches without key and answer of which it is known now whether they are stored.
     pub found: Vec<(usize, bool)>,
 }
@@ -81,7 +85,11 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} feeds and {} candles right", self.feeds, self.candles)?;
+        write!(
+            f,
+            "{} feeds, {} candles and {} times shown compared",
+            self.feeds, self.candles, self.shown
+        )?;
         for (wrong, count) in &self.counts {
             write!(f, "\n  {wrong:?}: {count}")?;
             for example in self.examples.get(wrong).into_iter().flatten() {
@@ -109,7 +117,7 @@ struct Judge<'a> {
 impl Book {
     /// Compares the book with what a quiet gateway gave back; batches with a key must have been settled before.
     ///
-    /// When everything was read, every sighting is checked too.
+    /// When everything was read, all that was shown is checked too.
     pub fn judge(&self, seen: &Readback) -> Verdict {
         let mut judge = Judge { book: self, verdict: Verdict::default(), found: HashMap::new() };
         for batch in &self.stored_anew {
