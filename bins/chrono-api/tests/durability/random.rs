@@ -1,10 +1,6 @@
 //! Random numbers from a seed that is printed.
 
-<<<<<<< HEAD
-/// `SplitMix64`, after Steele, Lea and Flood.
-=======
 /// The generator `SplitMix64`, after Steele, Lea and Flood.
->>>>>>> kill
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
