@@ -9,6 +9,10 @@ mod oracle;
 mod recordings;
 mod service;
 
+mod edge_answers;
+mod ingest_answers;
+mod operator;
+mod price_answers;
 mod real_candles;
 mod real_consensus;
 mod real_input;
