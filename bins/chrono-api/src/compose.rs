@@ -121,7 +121,7 @@ impl Base {
         let queries = self.start_queries(config);
         let (bus, book) = (&self.bus, &self.book);
         let stream = StreamService::start(
-            config.stream,
+            config.stream.into(),
             book,
             bus,
             Arc::clone(&gate),
