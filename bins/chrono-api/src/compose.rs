@@ -234,6 +234,11 @@ impl App {
     }
 }
 
+/// Tells whether a directory holds an embedded store.
+pub(crate) fn has_store(directory: &Path) -> bool {
+    directory.join(STORE_FILE).exists()
+}
+
 /// Opens the embedded store beside whatever else uses it, for a command of the operator.
 pub(crate) fn open_store_as_tool(
     directory: &Path,

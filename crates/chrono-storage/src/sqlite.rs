@@ -59,9 +59,9 @@ use open::StoreFile;
 
 pub use lane::{ReaderLane, WriterLane};
 pub use migrate::Schema;
-pub use open::{Access, OpenError, Settings, check};
 #[cfg(feature = "failpoints")]
-pub use open::{Acknowledge, Synchronous};
+pub use open::Synchronous;
+pub use open::{Access, OpenError, Settings, check};
 
 #[cfg(feature = "failpoints")]
 use crate::failpoint::hit;
@@ -76,8 +76,6 @@ pub struct SqliteStore {
     writer: Calls<Writer>,
     reader: Calls<Reader>,
     wal: PathBuf,
-    #[cfg(feature = "failpoints")]
-    acknowledge: Acknowledge,
 }
 
 /// The loops that do a store's work, one thread each.
@@ -100,13 +98,7 @@ impl SqliteStore {
         let (writer, write_jobs) = lane::queue(settings.writes_waiting_max);
         let (reader, read_jobs) = lane::queue(settings.reads_waiting_max);
         let file = Arc::new(StoreFile::open(settings, clock)?);
-        let store = Self {
-            writer,
-            reader,
-            wal: file.beside("-wal"),
-            #[cfg(feature = "failpoints")]
-            acknowledge: file.settings.acknowledge,
-        };
+        let store = Self { writer, reader, wal: file.beside("-wal") };
         let reader_lane = || ReaderLane { jobs: read_jobs.clone(), file: Arc::clone(&file) };
         let readers =
             std::iter::repeat_with(reader_lane).take(file.settings.readers.get()).collect();
@@ -142,12 +134,6 @@ impl TickStore for SqliteStore {
         &self,
         batches: Vec<Arc<NewBatch>>,
     ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
-        #[cfg(feature = "failpoints")]
-        if self.acknowledge == Acknowledge::BeforeCommit {
-            let early =
-                move |writer: &mut _, reply| append::append_answered_early(writer, &batches, reply);
-            return Ok(self.writer.call_answered_within(early).await?);
-        }
         Ok(self.writer.call(move |writer| append::append(writer, &batches)).await?)
     }
 

@@ -1,6 +1,6 @@
 //! Random numbers from a seed that is printed.
 
-/// SplitMix64, after Steele, Lea and Flood.
+/// `SplitMix64`, after Steele, Lea and Flood.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 

@@ -1,7 +1,9 @@
 //! What stands between transport and use cases, from outside: keys, roles, limits, origins, errors, health, metrics.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
+use chrono_client::StreamOptions;
 use chrono_testkit::{ADMIN_KEY, INTERNAL_KEY, PUBLIC_KEY};
 use serde_json::json;
 
@@ -11,6 +13,10 @@ const LATEST: &str = "/prices/latest?symbols=BTC/USD";
 /// What an SVG element must be called, in full.
 const SVG_NAMESPACE: &str = "http://www.w3.org/2000/svg";
 const ORIGIN: &str = "https://app.example";
+
+/// Looks for a metric, and the pause between two.
+const TRIES: usize = 200;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A path of each kind, the role that opens it, and what a key that does gets.
 const GUARDED: [(&str, &str, &str, u16); 9] = [
@@ -209,10 +215,14 @@ fn metrics_have_the_spec_s_names_labels_and_buckets() {
         "# TYPE http_request_duration_ms histogram",
         r#"http_request_duration_ms_count{method="GET",route="/prices/latest",status_code="404"} 1"#,
         r#"http_request_duration_ms_count{method="POST",route="/internal/ingest",status_code="200"} 1"#,
+        "# HELP http_request_duration_ms HTTP request duration in milliseconds",
         "# TYPE price_ingestions_total counter",
+        "# HELP price_ingestions_total Total number of price feeds ingested",
         r#"price_ingestions_total{worker_id="w",symbol="BTC/USD",status="ok"} 1"#,
         "# TYPE websocket_connections_active gauge",
+        "# HELP websocket_connections_active Number of active WebSocket connections",
         "websocket_connections_active 0",
+        "candles_recount_mismatches_total 0",
         r#"cache_requests_total{cache="latest",result="hit"} 1"#,
         "ingest_commit_ticks_sum 1",
         "store_ticks 1",
@@ -227,6 +237,31 @@ fn metrics_have_the_spec_s_names_labels_and_buckets() {
             && !body.contains("/no/such")
             && !body.contains("NO/SUCH")
     );
+}
+
+#[tokio::test]
+async fn open_websocket_connections_are_counted() {
+    let service = Service::start();
+    let reader = service.reader();
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        streams.push(reader.stream(StreamOptions::default()).await.unwrap());
+    }
+    wait_for_gauge(&service, "websocket_connections_active 3").await;
+    drop(streams.pop());
+    wait_for_gauge(&service, "websocket_connections_active 2").await;
+}
+
+/// Looks until a line stands among the metrics.
+async fn wait_for_gauge(service: &Service, line: &str) {
+    for _ in 0..TRIES {
+        let metrics = service.ask("GET", "/metrics", &[], "").body;
+        if metrics.lines().any(|found| found == line) {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("no {line}");
 }
 
 #[test]

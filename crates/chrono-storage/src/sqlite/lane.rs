@@ -88,22 +88,6 @@ impl<C: 'static> Calls<C> {
         answer.await.unwrap_or(Err(Fault::Lost))
     }
 
-    /// Queues work that answers by itself, and waits for that.
-    #[cfg(feature = "failpoints")]
-    pub(super) async fn call_answered_within<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut C, oneshot::Sender<Result<T, Fault>>) -> Result<(), Fault>
-        + Send
-        + 'static,
-    ) -> Result<T, Fault> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Box::new(|connection| {
-            let worked = connection.and_then(|connection| work(connection, reply));
-            if worked.is_ok() { Next::Keep } else { Next::Reopen }
-        }))?;
-        answer.await.unwrap_or(Err(Fault::Lost))
-    }
-
     /// Takes no more calls; those that wait are still served.
     pub(super) fn close(&self) {
         *self.jobs.write().unwrap_or_else(PoisonError::into_inner) = None;
