@@ -5,19 +5,20 @@ use std::fs;
 use std::process::Command;
 
 use chrono_testkit::{Gateway, PUBLIC_KEY, scratch};
-
 use serde_json::{Value, json};
 
+use crate::server_sent::Events;
 use crate::socket::Socket;
 use crate::ticker::{Ticker, gateway};
 
 const SYMBOLS: [&str; 3] = ["BTC/USD", "ETH/USD", "SOL/USD"];
-/// Clients that never read: enough that what they cost stands out from what memory does by itself.
+/// Clients that never read, half of each kind of stream: enough that what they cost stands out from what memory does
+/// by itself.
 const STALLED: usize = 100;
 /// What one of them may cost.
 const COST_KIB_MAX: usize = 64;
-/// Batches of 100 ticks, several megabytes of messages in all: far more than the sockets between hold for a client
-/// (a tenth of it), and more than the bound allows for all of them.
+/// Batches of 100 ticks, more than three megabytes of messages for each client: far more than the sockets between
+/// hold of them.
 const BATCHES: usize = 150;
 const BATCH: usize = 100;
 
@@ -35,19 +36,20 @@ async fn clients_that_never_read_cost_little_and_nobody_else_anything() {
     pump(&mut ticker, &mut fast).await;
     let by_itself = resident_kib(&gateway).saturating_sub(before);
 
+    let before = resident_kib(&gateway);
     let mut stalled = Vec::new();
-    for mode in ["latest", "all"].into_iter().cycle().take(STALLED) {
+    let mut stalled_events = Vec::new();
+    for mode in ["latest", "all"].into_iter().cycle().take(STALLED / 2) {
         let mut socket = Socket::open(&gateway, PUBLIC_KEY).await;
-        let symbols = SYMBOLS.map(str::to_owned);
         socket
             .send(
-                json!({"action": "subscribe", "symbols": symbols, "mode": mode, "snapshot": false}),
+                json!({"action": "subscribe", "symbols": SYMBOLS, "mode": mode, "snapshot": false}),
             )
             .await;
         socket.next_of("subscribed").await;
         stalled.push(socket);
+        stalled_events.push(Events::open(&gateway, &SYMBOLS, None).await);
     }
-    let before = resident_kib(&gateway);
     pump(&mut ticker, &mut fast).await;
     let beside_stalled = resident_kib(&gateway).saturating_sub(before);
     let cost = beside_stalled.saturating_sub(by_itself) / STALLED;
@@ -94,15 +96,12 @@ async fn pump(ticker: &mut Ticker, fast: &mut Socket) {
 /// What of the gateway is in memory.
 fn resident_kib(gateway: &Gateway) -> usize {
     let pid = gateway.pid().to_string();
-    let text = match fs::read_to_string(format!("/proc/{pid}/status")) {
-        Ok(status) => {
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().to_owned()
-        }
+    let text = if let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) {
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().to_owned()
+    } else {
         // No such files on macOS.
-        Err(_) => {
-            let output = Command::new("ps").args(["-o", "rss=", "-p", &pid]).output().unwrap();
-            String::from_utf8(output.stdout).unwrap()
-        }
+        let output = Command::new("ps").args(["-o", "rss=", "-p", &pid]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
     };
     text.trim().trim_end_matches(" kB").parse().unwrap()
 }
