@@ -121,7 +121,7 @@ impl Base {
         let queries = self.start_queries(config);
         let (bus, book) = (&self.bus, &self.book);
         let stream = StreamService::start(
-            config.stream,
+            config.stream.into(),
             book,
             bus,
             Arc::clone(&gate),
@@ -232,6 +232,11 @@ impl App {
         });
         Ok(())
     }
+}
+
+/// Tells whether a directory holds an embedded store.
+pub(crate) fn has_store(directory: &Path) -> bool {
+    directory.join(STORE_FILE).exists()
 }
 
 /// Opens the embedded store beside whatever else uses it, for a command of the operator.

@@ -13,6 +13,8 @@ use crate::config::{LogConfig, LogFormat};
 const REQUEST_MS: [f64; 8] = [10.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0];
 /// Buckets of everything that ends in `_seconds`, from an fsync to a stall.
 const SECONDS: [f64; 10] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
+/// Buckets of everything that ends in `_latency_ms`, from one socket write to a stalled reader.
+const LATENCY_MS: [f64; 10] = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 10_000.0];
 /// Buckets of `ingest_commit_ticks`.
 const TICKS: [f64; 6] = [1.0, 10.0, 100.0, 1_000.0, 3_000.0, 10_000.0];
 /// How often the exporter folds what was recorded; without it memory grows between scrapes.
@@ -44,6 +46,7 @@ pub fn start_logs(log: &LogConfig) -> anyhow::Result<()> {
 pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("http_request_duration_ms".to_owned()), &REQUEST_MS)?
+        .set_buckets_for_metric(Matcher::Suffix("_latency_ms".to_owned()), &LATENCY_MS)?
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_ticks".to_owned()), &TICKS)?
         .build_recorder();

@@ -195,11 +195,12 @@ impl Reader<'_> {
                     matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains('/')
                 })
         };
-        if !cors_origins.iter().all(fits) {
+        let none = cors_origins.iter().any(|origin| origin == "none");
+        if !(cors_origins.iter().all(fits) || none && cors_origins.len() == 1) {
             self.fault(
                 "CORS_ORIGINS",
                 self.text("CORS_ORIGINS"),
-                "origins such as https://example.org, or *",
+                "origins such as https://example.org, or *, or none",
             );
         }
         HttpConfig {

@@ -1,9 +1,12 @@
 //! Clients that never read: what they cost the gateway, and everybody else.
 
+use std::collections::HashMap;
 use std::fs;
 use std::process::Command;
 
 use chrono_testkit::{Gateway, PUBLIC_KEY, scratch};
+
+use serde_json::{Value, json};
 
 use crate::socket::Socket;
 use crate::ticker::{Ticker, gateway};
@@ -35,7 +38,13 @@ async fn clients_that_never_read_cost_little_and_nobody_else_anything() {
     let mut stalled = Vec::new();
     for mode in ["latest", "all"].into_iter().cycle().take(STALLED) {
         let mut socket = Socket::open(&gateway, PUBLIC_KEY).await;
-        socket.subscribe(&SYMBOLS, mode).await;
+        let symbols = SYMBOLS.map(str::to_owned);
+        socket
+            .send(
+                json!({"action": "subscribe", "symbols": symbols, "mode": mode, "snapshot": false}),
+            )
+            .await;
+        socket.next_of("subscribed").await;
         stalled.push(socket);
     }
     let before = resident_kib(&gateway);
@@ -46,6 +55,31 @@ async fn clients_that_never_read_cost_little_and_nobody_else_anything() {
         "grows by {by_itself} KiB by itself, {beside_stalled} KiB beside {STALLED} stalled clients"
     );
     assert!(cost <= COST_KIB_MAX, "{cost} KiB for each client that never reads");
+    wake_up(stalled, &ticker).await;
+}
+
+/// Lets one client of each mode read at last: so it is seen that they had stalled, and that they lost what their
+/// mode says and no more.
+async fn wake_up(stalled: Vec<Socket>, ticker: &Ticker) {
+    let missed = ticker.data_of(&SYMBOLS, ticker.len() - BATCHES * BATCH);
+    let mut stalled = stalled.into_iter();
+    let (mut latest, mut all) = (stalled.next().unwrap(), stalled.next().unwrap());
+
+    let mut newest = HashMap::new();
+    let mut updates = 0;
+    while newest.len() < SYMBOLS.len() || newest.values().any(|data| !is_last(data, &missed)) {
+        let data = latest.updates(1).await.0.remove(0);
+        newest.insert(data["symbol"].to_string(), data);
+        updates += 1;
+    }
+    assert!(updates < missed.len() / 2, "{updates} of {} sent: it had not stalled", missed.len());
+
+    assert_eq!(all.updates(missed.len()).await.0, missed);
+}
+
+/// Whether it is the last tick of its symbol.
+fn is_last(data: &Value, all: &[Value]) -> bool {
+    all.iter().rev().find(|other| other["symbol"] == data["symbol"]) == Some(data)
 }
 
 /// Posts the traffic; the client that reads gets all of it, whoever else does not.
