@@ -158,15 +158,17 @@ impl Campaign {
         }
         let plan = self.ledger().book().plan_whole();
         let (verdict, _) = self.judge(gateway, plan).await?;
-        let batches = self.ledger().book().batches().len();
-        let Settled { stored, gone } = self.open;
-        eprintln!(
-            "{}: {} loads, {batches} batches (of {} unanswered ones {stored} stored), {verdict}, slowest start {:?}",
-            self.name,
-            self.loads,
-            stored + gone,
-            self.slowest_start
-        );
+        if verdict.is_clean() {
+            let batches = self.ledger().book().batches().len();
+            let Settled { stored, gone } = self.open;
+            eprintln!(
+                "{}: {} ends, {batches} batches ({} unanswered, {stored} of them stored), {verdict}, slowest start {:?}",
+                self.name,
+                self.loads,
+                stored + gone,
+                self.slowest_start
+            );
+        }
         Ok((verdict, settled))
     }
 
