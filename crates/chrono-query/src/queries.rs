@@ -21,7 +21,8 @@ pub const SYMBOLS_MAX: usize = 100;
 /// Answers questions about prices from the latest book, kept answers and the store.
 ///
 /// Methods come in pairs: one gives typed values, always from the book and the store; the other, named `…_json`, gives
-/// the body of the spec's answer and may take it from the kept answers. All are cancel safe: they only read.
+/// the body of the spec's answer and may take it from the kept answers. All are cancel safe: they read, and may add
+/// a revision to a stored consensus, in one commit.
 pub struct PriceQueries {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) book: Arc<LatestBook>,
