@@ -86,8 +86,7 @@ impl House {
         // As a recorder's first step does before it marks anything.
         book.late().watch_from(Timestamp::MIN);
         let settings = Arc::new(ConsensusSettings::default());
-        let queries =
-            PriceQueries::new(store, book, Arc::new(Sieve), self.clock.clone(), settings);
+        let queries = PriceQueries::new(store, book, Arc::new(Sieve), self.clock.clone(), settings);
         queries.refresh().await.unwrap();
         queries
     }

@@ -42,6 +42,27 @@ async fn stores_an_answer_at_every_interval_while_ticks_come_in() {
 }
 
 #[tokio::test]
+async fn a_feed_that_lags_has_an_answer_at_every_interval() {
+    let house = House::new("2025-10-09T12:34:57Z");
+    for _ in 0..4 {
+        for source in ["a", "b"] {
+            let time = house.clock.now().minus(Duration::from_secs(10));
+            house.post(tick(source, time, "1")).await;
+        }
+        house.record().await;
+        house.advance_ms(5_000);
+    }
+    house.record().await;
+    let times = stored_times(&house, symbol("BTC/USD")).await;
+    let last = ["2025-10-09T12:35:05Z", "2025-10-09T12:35:10Z", "2025-10-09T12:35:15Z"];
+    assert_eq!(times[..2], ["2025-10-09T12:34:55Z", "2025-10-09T12:35:00Z"]);
+    assert_eq!(times[2..], last);
+    house.advance_ms(5_000);
+    house.record().await;
+    assert_eq!(stored_times(&house, symbol("BTC/USD")).await.len(), 5, "nothing came in");
+}
+
+#[tokio::test]
 async fn a_late_tick_in_a_stored_window_adds_a_revision() {
     let house = House::new(NOW);
     house.post(tick("a", at("2025-10-09T12:34:53Z"), "1")).await;
