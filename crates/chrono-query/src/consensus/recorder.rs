@@ -138,8 +138,9 @@ impl ConsensusRecorder {
             self.put("late", snapshots).await?;
             left -= times.len().min(left);
             if let Some(last) = times.last().filter(|_| left == 0) {
+                // The end stays, even before the start: it says how far the late ticks reach.
                 let from = last.plus(Duration::from_micros(1));
-                rest.push(LateSpan { symbol, from, to: to.max(from) });
+                rest.push(LateSpan { symbol, from, to });
             }
         }
         Ok(rest)
