@@ -188,7 +188,11 @@ impl PriceQueries {
         }
         let mut policy = self.consensus.policy(&symbol).clone();
         policy.min_sources = query.min_sources.unwrap_or(policy.min_sources);
-        let computed = compute(&*self.store, symbol, at, &policy).await?;
+        let computed = {
+            // Nobody closes the semaphore.
+            let _permit = self.computing.acquire().await.ok();
+            compute(&*self.store, symbol, at, &policy).await?
+        };
         let price = computed.map(|consensus| ConsensusPrice::of(symbol, consensus, query.explain));
         match (stored, price) {
             (Some(stored), Some(price)) if stored.says(&price) => Ok(Some(stored)),

@@ -230,6 +230,26 @@ async fn a_window_of_many_ticks_is_read_whole() {
 }
 
 #[tokio::test]
+async fn a_third_computation_waits_for_one_of_two() {
+    let house = house().await;
+    let query = query(None);
+    let mut first = Box::pin(house.kept.consensus(&query));
+    let mut second = Box::pin(house.kept.consensus(&query));
+    let mut third = Box::pin(house.kept.consensus(&query));
+    house.store.next_read(ReadFault::Hang);
+    house.store.next_read(ReadFault::Hang);
+    assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+    assert!(poll(third.as_mut()).is_pending(), "both places are taken");
+    drop(first);
+    let answer = third.await.unwrap();
+    assert_eq!(answer.prices[0].num_feeds, 3);
+}
+
+fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+}
+
+#[tokio::test]
 async fn a_store_that_is_away_is_said_so() {
     let house = house().await;
     house.store.next_read(ReadFault::Unavailable);
