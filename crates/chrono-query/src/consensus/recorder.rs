@@ -101,10 +101,14 @@ impl ConsensusRecorder {
         Ok(Progress::More)
     }
 
-    /// Stores the answers of one time for every symbol with a tick after `since`.
+    /// Stores the answers of one time for every symbol with a tick that came in since the step of `since`.
+    ///
+    /// What counts is when a tick came in, not its moment: a feed that lags has its answers too.
     async fn store_answers(&self, at: Timestamp, since: Timestamp) -> Result<(), QueryError> {
-        let entries = self.book.entries();
-        let ticked = entries.iter().filter(|entry| entry.newest.tick.timestamp > since);
+        let (entries, last_step) = (self.book.entries(), since.plus(SETTLE));
+        let ticked = entries
+            .iter()
+            .filter(|entry| entry.by_source.iter().any(|tick| tick.ingested_at >= last_step));
         let symbols: Vec<Symbol> = ticked.map(|entry| entry.newest.tick.symbol).collect();
         for some in symbols.chunks(COMMIT_SNAPSHOTS) {
             let mut snapshots = Vec::with_capacity(some.len());
@@ -134,8 +138,9 @@ impl ConsensusRecorder {
             self.put("late", snapshots).await?;
             left -= times.len().min(left);
             if let Some(last) = times.last().filter(|_| left == 0) {
+                // The end stays, even before the start: it says how far the late ticks reach.
                 let from = last.plus(Duration::from_micros(1));
-                rest.push(LateSpan { symbol, from, to: to.max(from) });
+                rest.push(LateSpan { symbol, from, to });
             }
         }
         Ok(rest)
