@@ -260,14 +260,6 @@ impl Session {
         self.client.poll_woken(cx)
     }
 
-    /// Waits until there may be something to take, or a reason to end.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses no wake-up.
-    pub async fn woken(&self) {
-        std::future::poll_fn(|cx| self.poll_woken(cx)).await;
-    }
-
     /// Gives the hub this talks to.
     pub fn hub(&self) -> &Arc<crate::hub::Hub> {
         self.client.hub()

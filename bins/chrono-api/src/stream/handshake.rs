@@ -4,7 +4,7 @@ use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
@@ -18,7 +18,7 @@ use crate::http::{Body, TimedIo};
 /// Largest message a client may send, in bytes.
 const INBOUND_BYTES_MAX: usize = 64 * 1024;
 /// The read buffer, in bytes: tungstenite allocates it whole and clears it before every read, and commands are small.
-const READ_BUFFER_BYTES: usize = 512;
+const READ_BUFFER_BYTES: usize = 256;
 /// Bound of the write buffer, in bytes. It is not met: at most one message is added to at most [`WRITE_BYTES`].
 const WRITE_BUFFER_BYTES_MAX: usize = 256 * 1024;
 
@@ -61,8 +61,15 @@ fn is_nonce(text: &str) -> bool {
     text.len() == 24 && text.strip_suffix("==").is_some_and(|digits| digits.bytes().all(digit))
 }
 
-/// Takes the socket over, with what the client may have sent after its request already.
-pub(super) async fn open(upgraded: Upgraded) -> Option<Socket> {
+/// Takes the socket over when the answer is sent, with what the client may have sent after its request already.
+pub(super) async fn open(upgrade: OnUpgrade) -> Option<Socket> {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(fault) => {
+            tracing::debug!(error = &fault as &dyn std::error::Error, "upgrade failed");
+            return None;
+        }
+    };
     let parts = upgraded.downcast::<TokioIo<TimedIo>>().ok()?;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)

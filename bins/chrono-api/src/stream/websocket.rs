@@ -34,18 +34,14 @@ impl StreamService {
         let session = Session::new(self.connect(from, call.principal())?, Peer::Talking);
         let (gate, upgrade) = (Arc::clone(&self.gate), call.upgrade());
         call.expect_stream();
-        self.supervisor.connection(async move {
-            match upgrade.await {
-                Ok(upgraded) => {
-                    if let Some(socket) = open(upgraded).await {
-                        Conversation::new(gate, from, socket, session).hold().await;
-                    }
-                }
-                Err(fault) => {
-                    tracing::debug!(error = &fault as &dyn std::error::Error, "upgrade failed");
-                }
-            }
-        });
+        // Boxed, here and below: a future that is moved into another one counts twice in the task's memory, and what
+        // opens and ends a stream is larger than what holds it.
+        self.supervisor.connection(Box::pin(async move {
+            let Some(socket) = Box::pin(open(upgrade)).await else { return };
+            let mut conversation = Box::new(Conversation::new(gate, from, socket, session));
+            let ending = conversation.hold().await;
+            Box::pin(conversation.end(ending)).await;
+        }));
         Ok(reply)
     }
 }
@@ -102,30 +98,32 @@ impl Conversation {
     }
 
     /// Goes on until the session or the peer ends it.
-    async fn hold(mut self) {
-        let ending = loop {
+    async fn hold(&mut self) -> Ending {
+        loop {
             if let Some(reason) = self.session.closing() {
-                break match reason.code() {
+                return match reason.code() {
                     Some(code) => Ending::Told(code.into(), reason.text(), farewell(reason)),
                     None => Ending::Dropped,
                 };
             }
             match std::future::poll_fn(|cx| self.poll_event(cx)).await {
-                Event::Heard(Message::Close(_)) => break Ending::Returned,
+                Event::Heard(Message::Close(_)) => return Ending::Returned,
                 Event::Heard(message) => self.hear(&message),
-                Event::Broken(fault) => break ending_of(&fault),
-                Event::Gone => break Ending::Dropped,
+                Event::Broken(fault) => return ending_of(&fault),
+                Event::Gone => return Ending::Dropped,
                 Event::Due => self.ping |= self.session.tick(),
                 Event::Look => {}
             }
-        };
-        // Its place is free, and nothing more is queued for it, before the peer has taken note.
-        drop(self.session);
+        }
+    }
+
+    /// Frees the client's place, so that nothing more is queued for it, and lets the peer take note.
+    async fn end(self: Box<Self>, ending: Ending) {
+        let Self { socket, session, .. } = *self;
+        drop(session);
         match ending {
-            Ending::Told(code, reason, words) => {
-                say_farewell(self.socket, code, reason, words).await;
-            }
-            Ending::Returned => return_farewell(self.socket).await,
+            Ending::Told(code, reason, words) => say_farewell(socket, code, reason, words).await,
+            Ending::Returned => return_farewell(socket).await,
             Ending::Dropped => {}
         }
     }
