@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono_cache::{LateSpan, LatestBook};
-use chrono_domain::{Clock, Symbol, Timestamp};
+use chrono_domain::{Clock, StoredTick, Symbol, Timestamp};
 use chrono_storage::{Progress, Snapshot, Store};
 use metrics::counter;
 
@@ -101,14 +101,15 @@ impl ConsensusRecorder {
         Ok(Progress::More)
     }
 
-    /// Stores the answers of one time for every symbol with a tick that came in since the step of `since`.
+    /// Stores the answers of one time for every symbol with a tick after `since`, or that came in after its step.
     ///
-    /// What counts is when a tick came in, not its moment: a feed that lags has its answers too.
+    /// The moment alone would leave out a feed that lags, the coming in alone a tick that was too new for that step.
     async fn store_answers(&self, at: Timestamp, since: Timestamp) -> Result<(), QueryError> {
         let (entries, last_step) = (self.book.entries(), since.plus(SETTLE));
-        let ticked = entries
-            .iter()
-            .filter(|entry| entry.by_source.iter().any(|tick| tick.ingested_at >= last_step));
+        let is_new = |stored: &Arc<StoredTick>| {
+            stored.tick.timestamp > since || stored.ingested_at >= last_step
+        };
+        let ticked = entries.iter().filter(|entry| entry.by_source.iter().any(is_new));
         let symbols: Vec<Symbol> = ticked.map(|entry| entry.newest.tick.symbol).collect();
         for some in symbols.chunks(COMMIT_SNAPSHOTS) {
             let mut snapshots = Vec::with_capacity(some.len());
