@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(crate) async fn run(sources: &Sources, out: &mut dyn Write) -> anyhow::Resul
     let gateway = start(&config).await?;
     write_greeting(out, gateway.address, &keys, &config.data_dir)?;
     let simulation = Simulation {
-        gateway: gateway.address,
+        gateway: local(gateway.address),
         key: keys.internal.text.clone(),
         cancel: gateway.supervisor.draining(),
     };
@@ -121,38 +121,89 @@ impl Simulation {
     }
 }
 
-/// Prints what a newcomer needs: where to look, the keys, and lines to copy.
+/// Prints what a newcomer needs: where to look, the keys, and commands to copy, each a line of its own.
 fn write_greeting(
     out: &mut dyn Write,
     address: SocketAddr,
     keys: &Keys,
     directory: &Path,
 ) -> anyhow::Result<()> {
-    let (public, internal) = (keys.public.text.expose_secret(), keys.internal.text.expose_secret());
-    let directory = directory.display();
+    let (read, post) = (keys.public.text.expose_secret(), keys.internal.text.expose_secret());
+    let (at, directory) = (local(address), directory.display());
     write!(
         out,
-        "Chrono demo: three simulated exchanges post to a gateway on this machine. Stop it with Ctrl-C.\n\
-         \n\
-         URL       http://{address}/#key={public}\n\
-         read      {public}\n\
-         post      {internal}\n\
-         data      {directory} (may be deleted when the demo is stopped)\n\
-         \n\
-         Latest prices:\n\
-         curl -s 'http://{address}/prices/latest?symbols=BTC/USD,ETH/USD' -H 'X-API-Key: {public}'\n\
-         \n\
-         One-minute candles, newest first:\n\
-         curl -s 'http://{address}/prices/range?symbol=BTC/USD&interval=1m' -H 'X-API-Key: {public}'\n\
-         \n\
-         Post a tick of your own:\n\
-         curl -s 'http://{address}/internal/ingest' -H 'Authorization: Bearer {internal}' -H 'Content-Type: application/json' \\\n\
-         \x20 -d '{{\"worker_id\":\"me\",\"timestamp\":\"'$(date -u +%FT%TZ)'\",\"feeds\":[{{\"symbol\":\"MY/USD\",\"price\":\"1.50\",\"source\":\"me\",\"timestamp\":\"'$(date -u +%FT%TZ)'\"}}]}}'\n\
-         \n\
-         The stream, as server-sent events and as WebSocket:\n\
-         curl -sN 'http://{address}/stream/sse?symbols=BTC/USD&key={public}'\n\
-         websocat 'ws://{address}/stream?key={public}' <<< '{{\"action\":\"subscribe\",\"symbols\":[\"BTC/USD\"]}}' --no-close\n\
-         \n"
+        r#"Chrono demo: three simulated exchanges post to a gateway on this machine. Ctrl-C stops it.
+
+  Live page   http://{at}/#key={read}
+  Read with   {read}
+  Post with   {post}
+  Data in     {directory} (the demo's own; delete it when you like)
+
+Latest prices:
+curl -s 'http://{at}/prices/latest?symbols=BTC/USD,ETH/USD' -H 'X-API-Key: {read}'
+
+Candles of a minute, newest first:
+curl -s 'http://{at}/prices/range?symbol=BTC/USD&interval=1m' -H 'X-API-Key: {read}'
+
+One price out of three exchanges, and how it came about:
+curl -s 'http://{at}/aggregates/consensus?symbols=BTC/USD&explain=true' -H 'X-API-Key: {read}'
+
+A tick of your own, which shows on the live page, too:
+NOW=$(date -u +%FT%TZ); curl -s 'http://{at}/internal/ingest' -H 'Authorization: Bearer {post}' -H 'Content-Type: application/json' -d '{{"worker_id":"me","timestamp":"'$NOW'","feeds":[{{"symbol":"MY/USD","price":"1.50","volume":"2","source":"me","timestamp":"'$NOW'"}}]}}'
+
+The stream as server-sent events:
+curl -sN 'http://{at}/stream/sse?symbols=BTC/USD&key={read}'
+
+The stream as WebSocket (cargo install websocat):
+echo '{{"action":"subscribe","symbols":["BTC/USD"]}}' | websocat --no-close 'ws://{at}/stream?key={read}'
+
+"#
     )?;
     Ok(out.flush()?)
+}
+
+/// Where this machine reaches an address that may stand for all of its own.
+fn local(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn greeting(address: &str) -> String {
+        let keys = Keys {
+            internal: CreatedKey::unstored(Role::Internal).unwrap(),
+            public: CreatedKey::unstored(Role::Public).unwrap(),
+        };
+        let mut printed = Vec::new();
+        let directory = Path::new(DIRECTORY);
+        write_greeting(&mut printed, address.parse().unwrap(), &keys, directory).unwrap();
+        String::from_utf8(printed).unwrap()
+    }
+
+    #[test]
+    fn every_line_under_a_heading_is_a_whole_command() {
+        let greeting = greeting("127.0.0.1:3000");
+        let commands: Vec<_> = greeting
+            .split("\n\n")
+            .filter_map(|group| group.split_once(":\n"))
+            .map(|(_heading, command)| command)
+            .collect();
+        assert_eq!(commands.len(), 6);
+        for command in commands {
+            assert_eq!(command.lines().count(), 1, "{command}");
+            assert_eq!(command.matches('\'').count() % 2, 0, "{command}");
+            assert!(command.contains("127.0.0.1:3000/"), "{command}");
+        }
+    }
+
+    #[test]
+    fn addresses_can_be_opened_on_this_machine() {
+        assert!(greeting("0.0.0.0:8123").contains("http://127.0.0.1:8123/#key=chrono_public_"));
+        assert!(greeting("[::1]:8123").contains("http://[::1]:8123/#key=chrono_public_"));
+    }
 }

@@ -18,7 +18,6 @@ mod timings;
 mod visit;
 
 use std::any::Any;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -31,7 +30,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request};
 
-use crate::http::{Answer, BodyLimits, screen};
+use crate::http::{Answer, BodyLimits, Peer, screen};
 use crate::supervisor::message_of;
 use gate::Passage;
 use router::{Endpoint, Found, Router};
@@ -135,7 +134,7 @@ struct Asked {
 }
 
 impl<A: Send + Sync + 'static> Answer for Edge<A> {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Reply {
         let asked = Asked {
             id: RequestId::of(request.headers(), self.clock.now()),
             method: request.method().clone(),

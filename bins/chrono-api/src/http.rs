@@ -7,13 +7,13 @@ mod admission;
 mod body;
 mod connection;
 mod listener;
+mod peer;
 mod reading;
 mod screen;
 mod settings;
 mod timed_io;
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -21,6 +21,7 @@ use hyper::{Request, Response};
 
 pub use body::{Body, BoxError};
 pub use listener::Server;
+pub use peer::Peer;
 pub use reading::{BodyFault, read_body};
 pub use screen::{Refusal, screen};
 pub use settings::{BodyLimits, Settings};
@@ -32,6 +33,6 @@ pub trait Answer: Send + Sync + 'static {
     fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> impl Future<Output = Response<Body>> + Send;
 }

@@ -52,6 +52,9 @@ mod rows;
 mod snapshots;
 mod ticks;
 
+#[cfg(test)]
+mod tests;
+
 use connection::{Reader, Writer};
 use fault::Fault;
 use lane::Calls;
@@ -120,11 +123,18 @@ impl SqliteStore {
     }
 
     /// Reads one moment of the store.
+    ///
+    /// # Cancel safety
+    /// Work whose caller has gone is stopped soon, so that it does not hold up those who wait for the reader.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.reader.call(|reader| work(&reader.snapshot()?)).await.map_err(Fault::of_read)
+        // It lives for as long as this future does.
+        let caller = Arc::new(());
+        let wanted_by = Arc::downgrade(&caller);
+        let read = |reader: &mut Reader| work(&reader.snapshot(wanted_by)?);
+        self.reader.call(read).await.map_err(Fault::of_read)
     }
 }
 

@@ -219,12 +219,13 @@ mod tests {
             stored("a", 9, 3, None),
             stored("a", 10, 4, None),
             stored("a", 10, 2, None),
+            stored("a", 10, 4, None),
         ];
         let entry =
             BusEntry { first: Seq(1), published_at: Timestamp::MIN, ticks: ticks.to_vec().into() };
         let frames = encoder.encode(&entry, Seq(0));
         let late: Vec<bool> = frames.iter().map(|frame| frame.late).collect();
-        assert_eq!(late, [false, false, true, false, true]);
+        assert_eq!(late, [false, false, true, false, true, false]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod tests;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chrono_cache::{Bus, LatestBook};
@@ -245,12 +246,11 @@ impl Client {
         state.snapshots.is_empty().then(|| Pulse { position: state.position(core.head), lag })
     }
 
-    /// Waits until there may be something to take, or a reason to end.
+    /// Is ready once after there came something to take or a reason to end; else the task is woken then.
     ///
-    /// # Cancel safety
-    /// Dropping the future loses no wake-up.
-    pub async fn woken(&self) {
-        self.outbox.woken().await;
+    /// For one task at a time: the last to ask is woken.
+    pub fn poll_woken(&self, cx: &Context<'_>) -> Poll<()> {
+        self.outbox.poll_woken(cx)
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use chrono_domain::Seq;
-use tokio::sync::Notify;
+use std::task::{Context, Poll, Waker};
 
 use crate::close::CloseReason;
 use crate::frame::Frame;
+use chrono_domain::Seq;
 
 /// Which ticks a client gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,30 +72,40 @@ pub(crate) struct State {
     pub(crate) mode: Mode,
     pub(crate) flow: Flow,
     pub(crate) close: Option<CloseReason>,
+    /// There may be something to take that the transport has not looked for yet.
+    roused: bool,
+    /// Whom to wake, while the transport waits.
+    waker: Option<Waker>,
 }
 
 impl State {
-    /// Offers a frame; answers whether the transport has to be woken. Costs the publisher no wait.
-    fn offer(&mut self, frame: &Arc<Frame>, queue_max: usize) -> bool {
+    /// Offers a frame; gives whom to wake. Costs the publisher no wait.
+    fn offer(&mut self, frame: &Arc<Frame>, queue_max: usize) -> Option<Waker> {
         if frame.seq <= self.offered || (frame.late && self.mode == Mode::Latest) {
-            return false;
+            return None;
         }
         self.offered = frame.seq;
         if let Some(behind) = &mut self.behind {
             behind.owed += 1;
-            return false;
+            return None;
         }
-        let idle = self.live.is_empty();
         if self.flow != Flow::Blocked && self.live.len() < queue_max {
             self.live.push_back(Arc::clone(frame));
-            return idle;
+            return self.rouse();
         }
         let conflate = self.flow != Flow::Open;
         self.fall_behind(Seq(frame.seq.0 - 1), conflate);
         if let Some(behind) = &mut self.behind {
             behind.owed += 1;
         }
-        idle && !conflate
+        // A blocked transport has its own wake-up, and looks then.
+        if conflate { None } else { self.rouse() }
+    }
+
+    /// Notes that there may be something to take; gives whom to wake.
+    fn rouse(&mut self) -> Option<Waker> {
+        self.roused = true;
+        self.waker.take()
     }
 
     /// Gives the number up to which every entitled frame was handed over, `head` being the newest of all.
@@ -116,15 +125,12 @@ impl State {
         self.position(head)
     }
 
-    /// Promises every update after `from` up to `to`; `from` is at or before the position.
+    /// Goes on from a number, by the ring, and promises every update up to `to`.
     pub(crate) fn promise(&mut self, from: Seq, to: Seq) {
-        if from == to {
-            return;
+        if from < to {
+            let behind = Behind { synced: from, promised: to, conflate: false, owed: 0 };
+            self.behind.get_or_insert(behind).promised = to;
         }
-        let behind = Behind { synced: from, promised: to, conflate: false, owed: 0 };
-        let behind = self.behind.get_or_insert(behind);
-        behind.synced = behind.synced.min(from);
-        behind.promised = to;
     }
 
     /// Queues the snapshots of topics, given by rank and id, in place of those of the same topics queued before.
@@ -158,12 +164,11 @@ impl State {
 pub(crate) struct Outbox {
     pub(crate) id: ClientId,
     state: Mutex<State>,
-    wake: Notify,
 }
 
 impl Outbox {
     pub(crate) fn new(id: ClientId) -> Self {
-        Self { id, state: Mutex::default(), wake: Notify::new() }
+        Self { id, state: Mutex::default() }
     }
 
     /// Locks the state. Whoever holds the hub's lock may take this one, never the other way round.
@@ -171,7 +176,8 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn offer(&self, frame: &Arc<Frame>, queue_max: usize) -> bool {
+    /// Offers a frame; gives whom to wake.
+    pub(crate) fn offer(&self, frame: &Arc<Frame>, queue_max: usize) -> Option<Waker> {
         self.lock().offer(frame, queue_max)
     }
 
@@ -191,11 +197,21 @@ impl Outbox {
     }
 
     pub(crate) fn wake(&self) {
-        self.wake.notify_one();
+        let waker = self.lock().rouse();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
-    /// Waits until there may be something to take.
-    pub(crate) async fn woken(&self) {
-        self.wake.notified().await;
+    /// Is ready when there may be something to take; else the task is woken then. For one task only.
+    pub(crate) fn poll_woken(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if std::mem::take(&mut state.roused) {
+            return Poll::Ready(());
+        }
+        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            state.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }

@@ -24,6 +24,11 @@ impl Ring {
         Self { frames: VecDeque::new(), base, bytes: 0, frames_max, bytes_max }
     }
 
+    /// Gives the number before the oldest frame held.
+    pub(crate) fn base(&self) -> Seq {
+        self.base
+    }
+
     /// Gives the number of the newest frame.
     pub(crate) fn last(&self) -> Seq {
         Seq(self.base.0 + self.frames.len() as u64)

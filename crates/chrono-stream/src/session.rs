@@ -7,6 +7,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chrono_domain::{Clock, Seq, Timestamp};
@@ -254,12 +255,9 @@ impl Session {
         self.closing.or_else(|| self.client.close_reason())
     }
 
-    /// Waits until there may be something to take, or a reason to end.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses no wake-up.
-    pub async fn woken(&self) {
-        self.client.woken().await;
+    /// Is ready once after there came something to take or a reason to end; else the task is woken then.
+    pub fn poll_woken(&self, cx: &Context<'_>) -> Poll<()> {
+        self.client.poll_woken(cx)
     }
 
     /// Gives the hub this talks to.

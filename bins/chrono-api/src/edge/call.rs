@@ -12,13 +12,13 @@ use hyper::upgrade::OnUpgrade;
 use super::percent::decode;
 use super::router::Params;
 use super::{ApiError, ErrorCode, Query, RequestId};
-use crate::http::{BodyLimits, read_body};
+use crate::http::{BodyLimits, Peer, read_body};
 
 /// A request that passed the gate, and what is known of it.
 #[derive(Debug)]
 pub struct Call {
     request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Peer,
     request_id: RequestId,
     params: Params,
     limits: BodyLimits,
@@ -28,7 +28,7 @@ pub struct Call {
 impl Call {
     pub(super) fn new(
         request: Request<Incoming>,
-        peer: SocketAddr,
+        peer: Peer,
         request_id: RequestId,
         params: Params,
         limits: BodyLimits,
@@ -47,7 +47,12 @@ impl Call {
 
     /// Gives the address of the socket's other end.
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.peer.address
+    }
+
+    /// Says that the answer is a stream, so that little of it waits in the kernel for a reader that lags.
+    pub fn expect_stream(&self) {
+        self.peer.expect_stream();
     }
 
     /// Gives the request's name.

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Permit;
-use super::{Answer, Settings, TimedIo};
+use super::{Answer, Peer, Settings, TimedIo};
 
 /// Most headers of a request; more are answered 431 by hyper.
 const HEADERS_MAX: usize = 64;
@@ -37,10 +37,11 @@ impl Conversation {
             return;
         }
         let Self { stream, peer, permit, settings, draining } = self;
-        let io = TokioIo::new(TimedIo::new(stream, settings.write_stall, permit));
+        let other = Peer::new(peer);
+        let io = TokioIo::new(TimedIo::new(stream, other.clone(), settings.write_stall, permit));
         let service = service_fn(move |request| {
-            let answer = Arc::clone(&answer);
-            async move { Ok::<_, Infallible>(answer.answer(request, peer).await) }
+            let (answer, other) = (Arc::clone(&answer), other.clone());
+            async move { Ok::<_, Infallible>(answer.answer(request, other).await) }
         });
         let connection = builder(&settings).serve_connection(io, service).with_upgrades();
         let mut connection = pin!(connection);

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::admission::Permit;
+use super::peer::{Peer, keep_send_buffer_small};
 
 /// A TCP stream whose writes fail with [`io::ErrorKind::TimedOut`] when the peer takes no byte for too long.
 ///
@@ -23,17 +24,28 @@ pub struct TimedIo {
     /// Made at the first stall and used again; it counts only while `stalled`.
     timer: Option<Pin<Box<Sleep>>>,
     stalled: bool,
+    peer: Peer,
+    /// The send buffer was made small already.
+    small: bool,
     _permit: Permit,
 }
 
 impl TimedIo {
-    pub(super) fn new(stream: TcpStream, write_stall: Duration, permit: Permit) -> Self {
-        Self { stream, write_stall, timer: None, stalled: false, _permit: permit }
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: Peer,
+        write_stall: Duration,
+        permit: Permit,
+    ) -> Self {
+        let (timer, stalled, small) = (None, false, false);
+        Self { stream, write_stall, timer, stalled, peer, small, _permit: permit }
     }
 
-    /// Gives the socket, for its options.
-    pub fn socket(&self) -> &TcpStream {
-        &self.stream
+    fn shape(&mut self) {
+        if !self.small && self.peer.is_streaming() {
+            self.small = true;
+            keep_send_buffer_small(&self.stream);
+        }
     }
 
     /// Passes on what a write did, or fails it when the peer has taken nothing for too long.
@@ -74,6 +86,7 @@ impl AsyncWrite for TimedIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.shape();
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.progress(cx, written)
     }
@@ -83,6 +96,7 @@ impl AsyncWrite for TimedIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.shape();
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.progress(cx, written)
     }

@@ -1,245 +1,258 @@
 //! WebSocket clients, a task each.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono_stream::protocol::message::farewell;
-use chrono_stream::{Batch, CloseReason, Peer, Session};
-use futures_util::{SinkExt, StreamExt, poll};
-use hyper::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
-};
-use hyper::upgrade::Upgraded;
-use hyper::{Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use socket2::SockRef;
-use tokio::time::{sleep, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use chrono_stream::{AuthRequest, Batch, Outgoing, Peer, Session};
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::{StreamService, WRITE_BYTES};
-use crate::edge::{ApiError, Call, Reply};
-use crate::http::{Body, TimedIo};
+use super::alarm::Alarm;
+use super::handshake::{Socket, accept, open};
+use super::{Gauged, StreamService, WRITE_BYTES};
+use crate::edge::{Access, ApiError, Call, Gate, Reply};
 
-/// Largest message a client may send, in bytes.
-const INBOUND_BYTES_MAX: usize = 64 * 1024;
-/// The kernel's send buffer; large ones hide megabytes of old updates from us.
-const SEND_BUFFER_BYTES: usize = 16 * 1024;
-/// The read buffer: tungstenite clears it before every read, so a large one costs time as well as memory.
-const READ_BUFFER_BYTES: usize = 1024;
+/// Batches written before the client is listened to again.
+const BATCHES_PER_TURN: usize = 16;
 /// How long the end of a stream may take.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-type Socket = WebSocketStream<TimedIo>;
 
 impl StreamService {
     /// Takes the socket of a request over.
     pub(crate) fn websocket(&self, mut call: Call) -> Result<Reply, ApiError> {
-        let accept = accept_key(call.request().headers())?;
-        let client = self.connect(call.peer().ip(), call.principal())?;
-        let (from, upgrade, service) = (call.peer().ip(), call.upgrade(), self.clone());
-        self.supervisor.connection(async move {
-            match upgrade.await {
-                Ok(upgraded) => {
-                    if let Some(socket) = open(upgraded).await {
-                        Conversation {
-                            service,
-                            from,
-                            socket,
-                            session: Session::new(client, Peer::Talking),
-                        }
-                        .run()
-                        .await;
-                    }
-                }
-                Err(error) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "upgrade failed");
-                }
-            }
-        });
-        let mut reply = Response::new(Body::empty());
-        *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = reply.headers_mut();
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        let reply = accept(call.request().headers())?;
+        let from = call.peer().ip();
+        let session = Session::new(self.connect(from, call.principal())?, Peer::Talking);
+        let (gate, upgrade) = (Arc::clone(&self.gate), call.upgrade());
+        call.expect_stream();
+        // Boxed, here and below: a future that is moved into another one counts twice in the task's memory, and what
+        // opens and ends a stream is larger than what holds it.
+        self.supervisor.connection(Box::pin(async move {
+            let Some(socket) = Box::pin(open(upgrade)).await else { return };
+            let mut conversation = Box::new(Conversation::new(gate, from, socket, session));
+            let ending = conversation.hold().await;
+            Box::pin(conversation.end(ending)).await;
+        }));
         Ok(reply)
     }
 }
 
-/// Checks the handshake (RFC 6455, section 4.2.1) and gives the answer's key.
-fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, ApiError> {
-    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let has = |name: &HeaderName, token: &str| {
-        text(name).is_some_and(|value| {
-            value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token))
-        })
-    };
-    if !has(&UPGRADE, "websocket") || !has(&CONNECTION, "upgrade") {
-        return Err(ApiError::invalid(
-            "Upgrade",
-            text(&UPGRADE),
-            "a WebSocket handshake; for events use /stream/sse",
-        ));
-    }
-    if text(&SEC_WEBSOCKET_VERSION) != Some("13") {
-        return Err(ApiError::invalid("Sec-WebSocket-Version", text(&SEC_WEBSOCKET_VERSION), "13"));
-    }
-    let key = text(&SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24 && key.ends_with("=="));
-    let key = key.ok_or_else(|| {
-        ApiError::invalid("Sec-WebSocket-Key", text(&SEC_WEBSOCKET_KEY), "16 bytes in base64")
-    })?;
-    HeaderValue::try_from(derive_accept_key(key.as_bytes())).map_err(ApiError::internal)
-}
-
-async fn open(upgraded: Upgraded) -> Option<Socket> {
-    let parts = upgraded.downcast::<TokioIo<TimedIo>>().ok()?;
-    let io = parts.io.into_inner();
-    if let Err(error) = SockRef::from(io.socket()).set_send_buffer_size(SEND_BUFFER_BYTES) {
-        tracing::debug!(error = &error as &dyn std::error::Error, "send buffer stays large");
-    }
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BYTES)
-        .max_write_buffer_size(4 * WRITE_BYTES)
-        .max_message_size(Some(INBOUND_BYTES_MAX))
-        .max_frame_size(Some(INBOUND_BYTES_MAX));
-    Some(
-        WebSocketStream::from_partially_read(
-            io,
-            parts.read_buf.to_vec(),
-            Role::Server,
-            Some(config),
-        )
-        .await,
-    )
-}
-
+/// One client at its socket.
 struct Conversation {
-    service: StreamService,
-    from: std::net::IpAddr,
+    gate: Arc<Gate>,
+    from: IpAddr,
     socket: Socket,
     session: Session,
+    alarm: Alarm,
+    /// Taken from the session, not yet given to the socket.
+    pending: std::vec::IntoIter<Outgoing>,
+    ping: bool,
+    /// Given to the socket and perhaps not written yet.
+    unflushed: bool,
+    _counted: Gauged,
+}
+
+/// What happens next.
+enum Event {
+    Heard(Message),
+    Broken(Error),
+    Gone,
+    Due,
+    /// There may be more to write, or a reason to end.
+    Look,
+}
+
+/// How a conversation ends.
+enum Ending {
+    /// With a close code, and words before it.
+    Told(CloseCode, &'static str, Option<Bytes>),
+    /// The peer closes; it is owed the same.
+    Returned,
+    /// Nobody is there to be told.
+    Dropped,
 }
 
 impl Conversation {
+    fn new(gate: Arc<Gate>, from: IpAddr, socket: Socket, session: Session) -> Self {
+        let alarm = Alarm::new(Arc::clone(session.hub().clock()), session.next_deadline());
+        Self {
+            gate,
+            from,
+            socket,
+            session,
+            alarm,
+            pending: Vec::new().into_iter(),
+            ping: false,
+            unflushed: false,
+            _counted: Gauged::new("websocket_connections_active"),
+        }
+    }
+
     /// Goes on until the session or the peer ends it.
-    async fn run(mut self) {
+    async fn hold(&mut self) -> Ending {
         loop {
             if let Some(reason) = self.session.closing() {
-                return self.say_farewell(reason).await;
+                return match reason.code() {
+                    Some(code) => Ending::Told(code.into(), reason.text(), farewell(reason)),
+                    None => Ending::Dropped,
+                };
+            }
+            match std::future::poll_fn(|cx| self.poll_event(cx)).await {
+                Event::Heard(Message::Close(_)) => return Ending::Returned,
+                Event::Heard(message) => self.hear(&message),
+                Event::Broken(fault) => return ending_of(&fault),
+                Event::Gone => return Ending::Dropped,
+                Event::Due => self.ping |= self.session.tick(),
+                Event::Look => {}
+            }
+        }
+    }
+
+    /// Frees the client's place, so that nothing more is queued for it, and lets the peer take note.
+    async fn end(self: Box<Self>, ending: Ending) {
+        let Self { socket, session, .. } = *self;
+        drop(session);
+        match ending {
+            Ending::Told(code, reason, words) => say_farewell(socket, code, reason, words).await,
+            Ending::Returned => return_farewell(socket).await,
+            Ending::Dropped => {}
+        }
+    }
+
+    /// Writes what the socket takes, and looks for the next event. Deadlines and messages come through while a write
+    /// is stuck.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        let more = match self.poll_write(cx) {
+            Poll::Ready(Ok(more)) => more,
+            Poll::Ready(Err(fault)) => return Poll::Ready(Event::Broken(fault)),
+            Poll::Pending => {
+                self.session.blocked();
+                false
+            }
+        };
+        match self.socket.poll_next_unpin(cx) {
+            Poll::Ready(Some(Ok(message))) => return Poll::Ready(Event::Heard(message)),
+            Poll::Ready(Some(Err(fault))) => return Poll::Ready(Event::Broken(fault)),
+            Poll::Ready(None) => return Poll::Ready(Event::Gone),
+            Poll::Pending => {}
+        }
+        if more || self.session.poll_woken(cx).is_ready() {
+            return Poll::Ready(Event::Look);
+        }
+        self.alarm.poll(cx, self.session.next_deadline()).map(|()| Event::Due)
+    }
+
+    /// Writes until there is nothing more, or for one turn: then it answers true.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
+        let mut more = true;
+        for _ in 0..BATCHES_PER_TURN {
+            ready!(self.poll_give(cx))?;
+            if !more {
+                break;
             }
             let mut batch = Batch::new(WRITE_BYTES);
-            let more = self.session.take(&mut batch);
-            if !batch.is_empty() && !self.write(batch).await {
-                return;
-            }
-            if !more && !self.wait().await {
-                return;
-            }
+            more = self.session.take(&mut batch);
+            self.pending = batch.into_items().into_iter();
         }
+        if self.unflushed {
+            ready!(self.socket.poll_flush_unpin(cx))?;
+            self.unflushed = false;
+        }
+        self.session.flushed();
+        Poll::Ready(Ok(more))
     }
 
-    /// Writes a batch; while the socket takes no more, only deadlines count. Answers false when the peer is gone.
-    async fn write(&mut self, batch: Batch) -> bool {
-        let (socket, session) = (&mut self.socket, &mut self.session);
-        let mut writing = std::pin::pin!(async {
-            for item in batch.into_items() {
-                socket.feed(Message::Text(utf8(item.text()))).await?;
-            }
-            socket.flush().await
-        });
-        let mut written = poll!(&mut writing);
-        while written.is_pending() {
-            session.blocked();
-            let due = session.next_deadline().saturating_sub(session.hub().clock().uptime());
-            tokio::select! {
-                done = &mut writing => written = std::task::Poll::Ready(done),
-                () = sleep(due) => {
-                    session.tick();
-                    if session.closing().is_some() {
-                        return true;
-                    }
-                }
-            }
+    /// Gives the socket what is pending.
+    fn poll_give(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        while self.ping || !self.pending.as_slice().is_empty() {
+            ready!(self.socket.poll_ready_unpin(cx))?;
+            let message = if std::mem::take(&mut self.ping) {
+                Message::Ping(Bytes::new())
+            } else {
+                let Some(next) = self.pending.next() else { break };
+                text_of(next.text())
+            };
+            self.unflushed = true;
+            self.socket.start_send_unpin(message)?;
         }
-        session.flushed();
-        matches!(written, std::task::Poll::Ready(Ok(())))
+        Poll::Ready(Ok(()))
     }
 
-    /// Waits for something to do. Answers false when the peer is gone.
-    async fn wait(&mut self) -> bool {
-        let due = self.session.next_deadline().saturating_sub(self.session.hub().clock().uptime());
-        tokio::select! {
-            () = self.session.woken() => true,
-            heard = self.socket.next() => match heard {
-                Some(Ok(message)) => self.hear(message),
-                Some(Err(_)) | None => false,
-            },
-            () = sleep(due) => {
-                let ping = self.session.tick();
-                !ping || self.socket.send(Message::Ping(Bytes::new())).await.is_ok()
-            }
-        }
-    }
-
-    fn hear(&mut self, message: Message) -> bool {
+    fn hear(&mut self, message: &Message) {
         match message {
             Message::Text(text) => {
-                if let Some(request) = self.session.hear(&text) {
-                    let found =
-                        self.service.gate.authenticate(request.key.expose(), self.from).ok();
-                    let allowed = found.filter(|principal| {
-                        self.service.gate.authorize(principal, crate::edge::Access::Public).is_ok()
-                    });
-                    self.session.authenticate(
-                        &request,
-                        allowed.map(|principal| principal.key_id.as_str().into()),
-                    );
+                if let Some(request) = self.session.hear(text) {
+                    let key = self.key_of(&request);
+                    self.session.authenticate(&request, key);
                 }
-                true
             }
-            Message::Binary(_) => {
-                self.session.hear_binary();
-                true
-            }
-            Message::Close(_) => false,
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
+            Message::Binary(_) => self.session.hear_binary(),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) | Message::Close(_) => {
                 self.session.hear_noise();
-                true
             }
         }
     }
 
-    /// Says why the stream ends, and reads until the peer has heard it.
-    async fn say_farewell(mut self, reason: CloseReason) {
-        let Some(code) = reason.code() else { return };
-        let goodbye = async {
-            if let Some(text) = farewell(reason) {
-                self.socket.feed(Message::Text(utf8(text))).await?;
-            }
-            let frame = CloseFrame {
-                code: CloseCode::from(code),
-                reason: Utf8Bytes::from_static(reason.text()),
-            };
-            self.socket.close(Some(frame)).await?;
-            // Closing with unread input would reset the connection, and the peer would miss the reason.
-            while let Some(heard) = self.socket.next().await {
-                heard?;
-            }
-            Ok::<(), tokio_tungstenite::tungstenite::Error>(())
-        };
-        if timeout(FAREWELL, goodbye).await.is_err() {
-            tracing::debug!(reason = reason.label(), "the peer did not close");
-        }
+    fn key_of(&self, request: &AuthRequest) -> Option<chrono_stream::KeyId> {
+        let principal = self.gate.authenticate(request.key.expose(), self.from).ok()?;
+        self.gate.authorize(&principal, Access::Public).ok()?;
+        Some(principal.key_id.as_str().into())
     }
 }
 
-/// What the protocol wrote is JSON, so it is UTF-8; an empty message would say that it was not.
-fn utf8(text: Bytes) -> Utf8Bytes {
-    Utf8Bytes::try_from(text).unwrap_or_default()
+/// Frames a text; it is JSON that the protocol wrote, so nobody checks again that it is UTF-8.
+fn text_of(text: Bytes) -> Message {
+    Message::Frame(Frame::message(text, OpCode::Data(Data::Text), true))
+}
+
+/// Says how to end after a fault, by RFC 6455, section 7.4.1.
+fn ending_of(fault: &Error) -> Ending {
+    match fault {
+        Error::Capacity(_) => Ending::Told(CloseCode::Size, "message too large", None),
+        Error::Utf8(_) => Ending::Told(CloseCode::Invalid, "not UTF-8", None),
+        Error::Protocol(_) => Ending::Told(CloseCode::Protocol, "not WebSocket", None),
+        _ => Ending::Dropped,
+    }
+}
+
+/// Says why the stream ends, and reads until the peer has heard it: closing with unread input would reset the connection,
+/// and the reason would be lost with it.
+async fn say_farewell(
+    mut socket: Socket,
+    code: CloseCode,
+    reason: &'static str,
+    words: Option<Bytes>,
+) {
+    let said = timeout(FAREWELL, async {
+        if let Some(words) = words {
+            socket.feed(text_of(words)).await?;
+        }
+        let reason = Utf8Bytes::from_static(reason);
+        socket.send(Message::Close(Some(CloseFrame { code, reason }))).await?;
+        let io = socket.get_mut();
+        io.shutdown().await?;
+        let mut unread = [0; 512];
+        while io.read(&mut unread).await? > 0 {}
+        Ok::<(), Error>(())
+    });
+    if !matches!(said.await, Ok(Ok(()))) {
+        tracing::debug!(code = u16::from(code), "the peer did not hear the end of its stream");
+    }
+}
+
+/// Lets the peer's close be answered, which reading does.
+async fn return_farewell(mut socket: Socket) {
+    let answered = timeout(FAREWELL, async { while socket.next().await.is_some() {} });
+    if answered.await.is_err() {
+        tracing::debug!("the peer did not take the end of its stream");
+    }
 }

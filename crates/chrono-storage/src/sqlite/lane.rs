@@ -69,7 +69,8 @@ impl<C: 'static> Calls<C> {
     /// Queues work and waits for its result.
     ///
     /// # Cancel safety
-    /// Work whose caller has gone before its turn is not done; work that has begun is finished.
+    /// Work whose caller has gone before its turn is not done; work that has begun is finished, unless it looks after
+    /// its caller itself, as reads do.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut C) -> Result<T, Fault> + Send + 'static,

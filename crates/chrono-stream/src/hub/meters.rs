@@ -11,7 +11,7 @@ pub(super) struct Meters {
     frames_sent: Counter,
     frames_conflated: Counter,
     gaps: Counter,
-    fan_out_ms: Histogram,
+    fan_out_seconds: Histogram,
 }
 
 impl Meters {
@@ -20,7 +20,7 @@ impl Meters {
             frames_sent: counter!("stream_frames_sent_total"),
             frames_conflated: counter!("stream_frames_conflated_total"),
             gaps: counter!("stream_gaps_total"),
-            fan_out_ms: histogram!("stream_fanout_latency_ms"),
+            fan_out_seconds: histogram!("stream_fanout_seconds"),
         }
     }
 
@@ -28,7 +28,7 @@ impl Meters {
     pub(super) fn written(&self, frames: usize, age: Option<Duration>) {
         self.frames_sent.increment(frames as u64);
         if let Some(age) = age {
-            self.fan_out_ms.record(age.as_secs_f64() * 1_000.0);
+            self.fan_out_seconds.record(age);
         }
     }
 

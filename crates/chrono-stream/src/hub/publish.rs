@@ -1,6 +1,7 @@
 //! From the bus to the clients.
 
 use std::sync::{Arc, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use chrono_cache::{Bus, BusEntry, BusRead, LatestBook};
@@ -8,7 +9,6 @@ use chrono_domain::Seq;
 
 use super::{BusHealth, Core, Hub};
 use crate::frame::{Encoder, Frame};
-use crate::outbox::Outbox;
 use crate::values::Values;
 
 /// Pause after a failed read of the bus.
@@ -49,15 +49,13 @@ impl Hub {
         }
         let frames =
             self.encoder.lock().unwrap_or_else(PoisonError::into_inner).encode(entry, head);
-        let mut idle = Vec::new();
+        let mut wakers = Vec::new();
         for frame in frames {
             // The lock is taken anew for each frame, so that clients that come or catch up wait for one at most.
-            self.lock().admit(&Arc::new(frame), self.settings.queue_frames_max, &mut idle);
+            self.lock().admit(&Arc::new(frame), self.settings.queue_frames_max, &mut wakers);
         }
         // Woken after the whole entry: the ticks of one commit share a write.
-        for outbox in idle {
-            outbox.wake();
-        }
+        wakers.into_iter().for_each(Waker::wake);
         let lag = self.clock.now().since(entry.published_at);
         self.lock().bus = BusHealth::Reading(lag);
     }
@@ -82,13 +80,11 @@ impl Hub {
     pub(super) fn finish_fan_out(&self) {
         let mut core = self.lock();
         let unfinished: Vec<_> = core.ring.after(core.head).cloned().collect();
-        let mut idle = Vec::new();
+        let mut wakers = Vec::new();
         for frame in unfinished {
-            core.fan_out(&frame, self.settings.queue_frames_max, &mut idle);
+            core.fan_out(&frame, self.settings.queue_frames_max, &mut wakers);
         }
-        for outbox in idle {
-            outbox.wake();
-        }
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn note_failing(&self) {
@@ -101,15 +97,15 @@ impl Hub {
 }
 
 impl Core {
-    fn admit(&mut self, frame: &Arc<Frame>, queue_max: usize, idle: &mut Vec<Arc<Outbox>>) {
+    fn admit(&mut self, frame: &Arc<Frame>, queue_max: usize, wakers: &mut Vec<Waker>) {
         self.ring.push(Arc::clone(frame));
-        self.fan_out(frame, queue_max, idle);
+        self.fan_out(frame, queue_max, wakers);
     }
 
-    fn fan_out(&mut self, frame: &Arc<Frame>, queue_max: usize, idle: &mut Vec<Arc<Outbox>>) {
+    fn fan_out(&mut self, frame: &Arc<Frame>, queue_max: usize, wakers: &mut Vec<Waker>) {
         self.values.apply(frame);
         let outboxes = self.registry.subscribers(&frame.symbol);
-        idle.extend(outboxes.filter(|outbox| outbox.offer(frame, queue_max)).cloned());
+        wakers.extend(outboxes.filter_map(|outbox| outbox.offer(frame, queue_max)));
         self.head = frame.seq;
     }
 }

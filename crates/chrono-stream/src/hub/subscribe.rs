@@ -82,13 +82,17 @@ impl Client {
         let mut state = self.outbox.lock();
         state.mode = request.mode.unwrap_or(state.mode);
         let id = self.outbox.id;
+        if core.registry.held_len(id) == 0 {
+            // Whoever holds nothing misses nothing.
+            state.behind = None;
+        }
         let position = state.settle(core.head);
         let resumption = request.resume.map(|resume| {
             core.resume(resume, self.hub.epoch, position, core.registry.held_len(id))
         });
         let from = match resumption {
             Some(Resumption::Resumed { from, to }) => {
-                state.promise(from.min(position), to);
+                state.promise(from, to);
                 from
             }
             _ => position,
@@ -123,24 +127,21 @@ impl Client {
                 None => unknown.push(*topic),
             }
         }
-        if core.registry.held_len(self.outbox.id) == 0 {
-            state.behind = None;
-        }
         Unsubscribed { topics: gone, unknown, position }
     }
 }
 
 impl Core {
-    /// Decides how a resume ends. Only a connection that holds nothing yet can be taken back to an earlier number:
-    /// with topics held, their updates would come twice.
+    /// Decides how a resume ends. Only a connection that holds nothing yet can be moved to another number: with topics
+    /// held, their updates would come twice or not at all.
     fn resume(&self, resume: Resume, epoch: Epoch, position: Seq, held: usize) -> Resumption {
         let (from, to) = (resume.since, self.head);
         if resume.epoch != Some(epoch) || from > to {
             Resumption::Reset
-        } else if from >= position || (held == 0 && self.ring.reaches(from)) {
+        } else if self.ring.reaches(from) && (held == 0 || from == position) {
             Resumption::Resumed { from, to }
         } else {
-            Resumption::Gap { from, to: position }
+            Resumption::Gap { from, to: from.max(position).max(self.ring.base()) }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The hub's promises, without sockets and without time.
 
 mod promises;
+mod reading;
 mod schedules;
 
 use std::net::{IpAddr, Ipv4Addr};

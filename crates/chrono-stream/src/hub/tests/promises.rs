@@ -55,6 +55,30 @@ fn a_blocked_client_gets_one_newest_value_per_changed_symbol() {
 }
 
 #[test]
+fn a_blocked_client_queues_nothing() {
+    let mut desk = Desk::new(StreamSettings::default());
+    let client = desk.client(&["A/X"], Mode::Latest);
+    client.set_flow(Flow::Blocked);
+    desk.publish(&[("A/X", "s", 1), ("A/X", "s", 2)]);
+    assert!(client.outbox.lock().live.is_empty());
+    client.set_flow(Flow::Open);
+    assert_eq!(drain(&client), ["2"]);
+}
+
+#[test]
+fn snapshots_come_before_any_update_however_small_the_slices() {
+    let mut desk = Desk::new(StreamSettings { slice_frames_max: 1, ..small() });
+    desk.publish(&[("A/X", "s", 1), ("B/X", "s", 1), ("C/X", "s", 1)]);
+    let client = desk.hub.connect(HERE).unwrap();
+    let request = Subscribe { topics: topics(&["*/X"]), snapshot: true, ..Subscribe::default() };
+    client.subscribe(&request);
+    desk.publish(&[("A/X", "s", 2), ("A/X", "s", 3), ("A/X", "s", 4)]);
+    assert_eq!(client.heartbeat(), None, "no position while snapshots are to come");
+    assert_eq!(drain(&client), ["s2", "s3", "4", "5", "6"]);
+    assert_eq!(client.heartbeat().map(|pulse| pulse.position), Some(Seq(6)));
+}
+
+#[test]
 fn a_writer_that_may_ask_at_once_keeps_every_tick_until_its_queue_is_full() {
     let mut desk = Desk::new(small());
     let client = desk.client(&["A/X"], Mode::Latest);

@@ -23,10 +23,12 @@ enum Step {
     Publish(Vec<(usize, usize, i64)>),
     /// The bus drops a commit before this hub read it.
     Lose(Vec<(usize, usize, i64)>),
+    /// `since` is so much before the head.
     Subscribe {
         client: usize,
         topics: Vec<usize>,
         snapshot: bool,
+        since: Option<u64>,
     },
     Unsubscribe {
         client: usize,
@@ -84,11 +86,13 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1..20_u64).prop_map(Since::Earlier),
         1 => (1..5_u64).prop_map(Since::Future),
     ];
+    let again = proptest::option::weighted(0.3, 0..4_u64);
     prop_oneof![
         12 => ticks().prop_map(Step::Publish),
         1 => ticks().prop_map(Step::Lose),
-        4 => (client.clone(), some_topics(), any::<bool>())
-            .prop_map(|(client, topics, snapshot)| Step::Subscribe { client, topics, snapshot }),
+        4 => (client.clone(), some_topics(), any::<bool>(), again).prop_map(
+            |(client, topics, snapshot, since)| Step::Subscribe { client, topics, snapshot, since }
+        ),
         2 => (client.clone(), some_topics())
             .prop_map(|(client, topics)| Step::Unsubscribe { client, topics }),
         12 => (client.clone(), prop_oneof![Just(1_usize), Just(1_000), Just(100_000)])
@@ -142,8 +146,10 @@ impl World {
         match step {
             Step::Publish(ticks) => self.commit(&ticks, true),
             Step::Lose(ticks) => self.commit(&ticks, false),
-            Step::Subscribe { client, topics, snapshot } => {
-                let request = Subscribe { topics: pick(&topics), snapshot, ..Subscribe::default() };
+            Step::Subscribe { client, topics, snapshot, since } => {
+                let since = since.map(|back| Seq(self.judge.head().0.saturating_sub(back)));
+                let resume = since.map(|since| Resume { epoch: Some(Epoch(self.epoch)), since });
+                let request = Subscribe { topics: pick(&topics), snapshot, resume, mode: None };
                 self.subscribe(client, &request);
             }
             Step::Unsubscribe { client, topics } => {
@@ -271,7 +277,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
 
     #[test]
     fn every_schedule_keeps_every_promise(steps in proptest::collection::vec(step(), 1..70)) {
