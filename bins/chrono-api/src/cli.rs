@@ -68,6 +68,8 @@ pub enum KeysAction {
     Rotate {
         /// The key's id.
         id: String,
+        /// Days until the new key ends.
+        days: Option<u32>,
     },
     /// End a key.
     Revoke {
@@ -126,6 +128,10 @@ fn keys_command() -> Command {
     let id = || {
         Arg::new("id").required(true).value_name("ID").help("The key's id, as `keys list` shows it")
     };
+    let days = |help: &'static str| {
+        let range = clap::value_parser!(u32).range(1..);
+        Arg::new("days").long("days").value_name("N").value_parser(range).help(help)
+    };
     Command::new("keys")
         .about("Work on API keys; a running gateway follows within 5 s")
         .subcommand_required(true)
@@ -152,19 +158,14 @@ fn keys_command() -> Command {
                         .value_name("NAME")
                         .help("Whose key it is"),
                 )
-                .arg(
-                    Arg::new("days")
-                        .long("days")
-                        .value_name("N")
-                        .value_parser(clap::value_parser!(u32).range(1..))
-                        .help("Days until it ends; unset never"),
-                ),
+                .arg(days("Days until it ends; unset never")),
         )
         .subcommand(Command::new("list").about("Print every key, without secrets"))
         .subcommand(
             Command::new("rotate")
                 .about("Make a second live key for the same client, and print it, once")
-                .arg(id()),
+                .arg(id())
+                .arg(days("Days until it ends; unset as long as the old one was made for")),
         )
         .subcommand(Command::new("revoke").about("End a key and its open streams").arg(id()))
 }
@@ -205,7 +206,10 @@ fn keys_action(matches: &ArgMatches) -> KeysAction {
             client: text(found, "client").unwrap_or_default(),
             days: found.get_one::<u32>("days").copied(),
         },
-        Some(("rotate", found)) => KeysAction::Rotate { id: text(found, "id").unwrap_or_default() },
+        Some(("rotate", found)) => KeysAction::Rotate {
+            id: text(found, "id").unwrap_or_default(),
+            days: found.get_one::<u32>("days").copied(),
+        },
         Some(("revoke", found)) => KeysAction::Revoke { id: text(found, "id").unwrap_or_default() },
         _ => KeysAction::List,
     }

@@ -65,8 +65,10 @@ impl Gateway {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr()?;
         let supervisor = Supervisor::new(Arc::clone(&clock));
+        #[cfg(feature = "failpoints")]
+        arm(&config.failpoints);
         let base = Base {
-            store: open_store(&config.data_dir, Access::Server, &supervisor, clock.as_ref())?,
+            store: open_store(server_settings(config), &supervisor, clock.as_ref())?,
             book: Arc::new(LatestBook::default()),
             bus: Arc::new(MemoryBus::default()),
             clock,
@@ -232,26 +234,56 @@ impl App {
     }
 }
 
+/// Tells whether a directory holds an embedded store.
+pub(crate) fn has_store(directory: &Path) -> bool {
+    directory.join(STORE_FILE).exists()
+}
+
 /// Opens the embedded store beside whatever else uses it, for a command of the operator.
 pub(crate) fn open_store_as_tool(
     directory: &Path,
     supervisor: &Supervisor,
     clock: &dyn Clock,
 ) -> anyhow::Result<Arc<dyn Store>> {
-    open_store(directory, Access::Tool, supervisor, clock)
+    let settings = store_settings(directory);
+    open_store(StoreSettings { access: Access::Tool, ..settings }, supervisor, clock)
+}
+
+fn server_settings(config: &Config) -> StoreSettings {
+    StoreSettings {
+        #[cfg(feature = "failpoints")]
+        synchronous: if config.failpoints.unsynced {
+            sqlite::Synchronous::Off
+        } else {
+            sqlite::Synchronous::Full
+        },
+        ..store_settings(&config.data_dir)
+    }
+}
+
+fn store_settings(directory: &Path) -> StoreSettings {
+    let readers = NonZeroUsize::MIN.saturating_add(READERS.len() - 1);
+    StoreSettings { readers, ..StoreSettings::new(directory.join(STORE_FILE)) }
+}
+
+/// Makes a test build crash, or be wrong, as it was told to.
+#[cfg(feature = "failpoints")]
+fn arm(failpoints: &crate::config::Failpoints) {
+    if let Some((place, nth)) = &failpoints.abort {
+        chrono_storage::failpoint::arm(place, *nth);
+    }
+    if failpoints.early_ack {
+        chrono_storage::failpoint::acknowledge_early();
+    }
 }
 
 /// Opens the embedded store and runs its lanes; it closes when the supervisor halts.
 fn open_store(
-    directory: &Path,
-    access: Access,
+    settings: StoreSettings,
     supervisor: &Supervisor,
     clock: &dyn Clock,
 ) -> anyhow::Result<Arc<dyn Store>> {
-    make_directory(directory)?;
-    let readers = NonZeroUsize::MIN.saturating_add(READERS.len() - 1);
-    let settings =
-        StoreSettings { access, readers, ..StoreSettings::new(directory.join(STORE_FILE)) };
+    make_directory(settings.path.parent().unwrap_or(Path::new(".")))?;
     let (store, lanes) = SqliteStore::open(settings, clock)?;
     let store = Arc::new(store);
     supervisor.thread("store-writer", move || lanes.writer.run());
@@ -284,8 +316,16 @@ pub(crate) fn migrate_store(directory: &Path, clock: &dyn Clock) -> anyhow::Resu
 }
 
 fn make_directory(directory: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(directory)
-        .with_context(|| format!("cannot make the directory {}", directory.display()))
+    let make = || {
+        if directory.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(directory)?;
+        // A directory that a power cut takes away takes the store with it.
+        let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+        fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    make().with_context(|| format!("cannot make the directory {}", directory.display()))
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -3,12 +3,16 @@
 //! Flags win over the environment, the environment over the file, the file over the defaults. This module and its
 //! children are the only ones that read the environment.
 
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod fault;
 mod settings;
 mod show;
 mod sources;
 mod typed;
 
+#[cfg(feature = "failpoints")]
+pub use failpoints::Failpoints;
 pub use fault::{Faults, SettingFault};
 pub use settings::{SETTINGS, Setting};
 pub use show::{effective, example};

@@ -10,7 +10,7 @@ use chrono_domain::{Clock, SystemClock, Timestamp};
 use secrecy::ExposeSecret;
 
 use crate::cli::KeysAction;
-use crate::compose::open_store_as_tool;
+use crate::compose::{has_store, open_store_as_tool};
 use crate::config::Config;
 use crate::supervisor::Supervisor;
 
@@ -27,6 +27,12 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let supervisor = Supervisor::new(Arc::clone(&clock));
+    let first = matches!(action, KeysAction::Create { .. });
+    anyhow::ensure!(
+        first || has_store(&config.data_dir),
+        "{} holds no store; name the gateway's directory with --data-dir",
+        config.data_dir.display()
+    );
     let store = open_store_as_tool(&config.data_dir, &supervisor, clock.as_ref())?;
     let keys = KeyService::new(store, Arc::new(Keyring::new([])), Arc::clone(&clock));
     let done = act(&keys, action, clock.now(), out).await;
@@ -42,8 +48,11 @@ async fn act(
 ) -> anyhow::Result<()> {
     match action {
         KeysAction::Create { role, tier, client, days } => {
+            let role = Role::find(role).context("unknown role")?;
+            let idle_tier = tier.is_some() && role != Role::Public;
+            anyhow::ensure!(!idle_tier, "only public keys have a tier; leave --tier out");
             let order = KeyOrder {
-                role: Role::find(role).context("unknown role")?,
+                role,
                 tier: tier
                     .as_deref()
                     .map_or(Some(Tier::Free), Tier::find)
@@ -53,7 +62,10 @@ async fn act(
             };
             show_created(&keys.create(order).await?, out)
         }
-        KeysAction::Rotate { id } => show_created(&keys.rotate(id, None).await?, out),
+        KeysAction::Rotate { id, days } => {
+            let not_after = days.map(|days| now.plus(DAY * days));
+            show_created(&keys.rotate(id, not_after).await?, out)
+        }
         KeysAction::Revoke { id } => {
             keys.revoke(id).await?;
             Ok(writeln!(out, "revoked {id}")?)

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use metrics::gauge;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -13,6 +13,8 @@ use crate::config::{LogConfig, LogFormat};
 const REQUEST_MS: [f64; 8] = [10.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0];
 /// Buckets of everything that ends in `_seconds`, from an fsync to a stall.
 const SECONDS: [f64; 10] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
+/// Buckets of everything that ends in `_latency_ms`, from one socket write to a stalled reader.
+const LATENCY_MS: [f64; 10] = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 10_000.0];
 /// Buckets of `ingest_commit_ticks`.
 const TICKS: [f64; 6] = [1.0, 10.0, 100.0, 1_000.0, 3_000.0, 10_000.0];
 /// How often the exporter folds what was recorded; without it memory grows between scrapes.
@@ -44,11 +46,23 @@ pub fn start_logs(log: &LogConfig) -> anyhow::Result<()> {
 pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("http_request_duration_ms".to_owned()), &REQUEST_MS)?
+        .set_buckets_for_metric(Matcher::Suffix("_latency_ms".to_owned()), &LATENCY_MS)?
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_ticks".to_owned()), &TICKS)?
         .build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder)?;
+    describe();
     gauge!("chrono_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    // There from the first scrape, so that an alert tells zero from nothing.
+    gauge!("websocket_connections_active").set(0.0);
+    counter!("candles_recount_mismatches_total").absolute(0);
     Ok(handle)
+}
+
+/// Gives the spec's metrics the spec's words.
+fn describe() {
+    describe_histogram!("http_request_duration_ms", "HTTP request duration in milliseconds");
+    describe_counter!("price_ingestions_total", "Total number of price feeds ingested");
+    describe_gauge!("websocket_connections_active", "Number of active WebSocket connections");
 }

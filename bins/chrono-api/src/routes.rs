@@ -14,8 +14,10 @@ mod prices;
 mod question;
 mod stream;
 
+use hyper::header::CONTENT_TYPE;
+
 use crate::app::App;
-use crate::edge::{Access, KeyPlace, Route};
+use crate::edge::{Access, ApiError, Call, KeyPlace, Route};
 
 /// Every path of the gateway.
 pub(crate) const ALL: &[Route<App>] = &[
@@ -45,3 +47,13 @@ pub(crate) const ALL: &[Route<App>] = &[
 /// The path that may have an address of its own.
 pub(crate) const METRICS: &[Route<App>] =
     &[Route::get("/metrics", Access::Open, "getMetrics", metrics::scrape)];
+
+/// Refuses a body that does not say that it is JSON.
+fn expect_json(call: &Call) -> Result<(), ApiError> {
+    let sent = call.header(&CONTENT_TYPE);
+    let essence = sent.map(|sent| sent.split(';').next().unwrap_or_default().trim());
+    match essence {
+        Some(essence) if essence.eq_ignore_ascii_case("application/json") => Ok(()),
+        _ => Err(ApiError::invalid("Content-Type", sent, "application/json")),
+    }
+}

@@ -32,6 +32,9 @@ const DRAIN_WINDOW: Duration = Duration::from_secs(10);
 /// and each client that does not read holds this much beside what the kernel takes.
 const WRITE_BYTES: usize = 4 * 1024;
 
+/// The task without which no stream moves, by the name that readiness and metrics show.
+pub(crate) const HUB_TASK: &str = "hub";
+
 /// Opens streams.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamService {
@@ -53,7 +56,7 @@ impl StreamService {
         let hub = Arc::new(Hub::new(bus.as_ref(), book, Arc::clone(clock), settings));
         let service = Self { hub, gate, supervisor: supervisor.clone() };
         let (hub, bus, book) = (Arc::clone(&service.hub), Arc::clone(bus), Arc::clone(book));
-        supervisor.task("hub", Policy::Forever, move || {
+        supervisor.task(HUB_TASK, Policy::Forever, move || {
             let (hub, bus, book) = (Arc::clone(&hub), Arc::clone(&bus), Arc::clone(&book));
             async move { hub.run(bus.as_ref(), &book).await }
         });

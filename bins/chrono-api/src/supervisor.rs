@@ -27,7 +27,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// A task that ran so long is well: its backoff starts anew, and readiness forgets its restart.
 const SETTLED: Duration = Duration::from_secs(10);
 /// How long halted tasks and threads may take to end beyond the deadline of a shutdown.
-const HALT_GRACE: Duration = Duration::from_secs(2);
+const HALT_GRACE: Duration = Duration::from_secs(4);
 
 /// What the end of a task means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,6 @@
-//! `cargo xtask durability`: the kill test, for as long as one likes.
+//! `cargo xtask durability`: the kill tests, for as long as one likes.
+//!
+//! For five random kills the gateway ends once at each failpoint.
 
 use crate::command;
 use crate::workspace::Workspace;

@@ -2,7 +2,8 @@
 //!
 //! A run over the whole workspace unifies features, so a use-case crate that leans on a backend
 //! would still build there; each is therefore checked alone, too. Test targets that require a
-//! feature are left out of a workspace run without a word; each gets a run of its own.
+//! feature are left out of a workspace run without a word; each gets a run of its own, and so do
+//! the tests that only a build with failpoints has.
 
 use anyhow::bail;
 
@@ -20,6 +21,10 @@ const ALONE: &[&str] = &[
     "chrono-stream",
     "chrono-client",
 ];
+
+/// The tests of a build that crashes where it is told to, or is wrong on purpose.
+const FAILPOINTS: &str =
+    "test --locked -p chrono-api --features failpoints --test durability failpoints";
 
 /// How many tests passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,13 +92,13 @@ pub fn run(workspace: &Workspace, args: &[String]) -> anyhow::Result<Counts> {
     Ok(counts)
 }
 
-/// The `cargo test` runs: the workspace, then each target that a workspace run leaves out.
+/// The `cargo test` runs: the workspace, then what a workspace run leaves out.
 fn test_runs(metadata: &Metadata, args: &[String]) -> Vec<Vec<String>> {
     let whole = words("test --workspace --locked");
     if !args.is_empty() {
         return vec![[whole, args.to_vec()].concat()];
     }
-    let mut runs = vec![[whole, words("--no-fail-fast")].concat()];
+    let mut runs = vec![[whole, words("--no-fail-fast")].concat(), words(FAILPOINTS)];
     for package in metadata.members() {
         for target in &package.targets {
             if target.kind.iter().any(|kind| kind == "test") && !target.required_features.is_empty()
@@ -169,6 +174,7 @@ mod tests {
             runs,
             [
                 "test --workspace --locked --no-fail-fast",
+                FAILPOINTS,
                 "test --locked -p chrono-storage --features failpoints --test crash",
             ]
         );

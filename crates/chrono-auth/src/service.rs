@@ -38,6 +38,7 @@ pub struct CreatedKey {
     pub id: KeyId,
     /// The whole key, for its owner.
     pub text: SecretString,
+    hash: [u8; 32],
 }
 
 impl CreatedKey {
@@ -47,7 +48,7 @@ impl CreatedKey {
     /// [`KeyError::Random`].
     pub fn unstored(role: Role) -> Result<Self, KeyError> {
         let fresh = FreshKey::generate(role)?;
-        Ok(Self { id: fresh.id, text: fresh.text })
+        Ok(Self { id: fresh.id, text: fresh.text, hash: fresh.hash })
     }
 }
 
@@ -89,6 +90,16 @@ impl KeyService {
     /// # Errors
     /// [`KeyError`]; nothing was made, unless the store could not tell.
     pub async fn create(&self, order: KeyOrder) -> Result<CreatedKey, KeyError> {
+        let made = CreatedKey::unstored(order.role)?;
+        self.store_made(&made, order).await?;
+        Ok(made)
+    }
+
+    /// Stores a key that was made of the order's role, so that it opens something from now on.
+    ///
+    /// # Errors
+    /// As [`KeyService::create`].
+    pub async fn store_made(&self, made: &CreatedKey, order: KeyOrder) -> Result<(), KeyError> {
         let now = self.clock.now();
         if !is_client(&order.client) {
             return Err(KeyError::Client);
@@ -102,11 +113,10 @@ impl KeyService {
         if self.store.keys().await?.iter().filter(same).count() >= LIVE_KEYS_MAX {
             return Err(KeyError::TwoLive);
         }
-        let fresh = FreshKey::generate(order.role)?;
         let tier = (order.role == Role::Public).then(|| order.tier.as_str().to_owned());
         let stored = StoredKey {
-            id: fresh.id.to_string(),
-            hash: fresh.hash,
+            id: made.id.to_string(),
+            hash: made.hash,
             role: order.role.as_str().to_owned(),
             tier,
             client: order.client,
@@ -116,8 +126,8 @@ impl KeyService {
         };
         self.store.put_key(stored).await?;
         self.refresh().await?;
-        tracing::info!(key = %fresh.id, role = order.role.as_str(), "key created");
-        Ok(CreatedKey { id: fresh.id, text: fresh.text })
+        tracing::info!(key = %made.id, role = order.role.as_str(), "key created");
+        Ok(())
     }
 
     /// Lists every key, revoked ones too, oldest first.
@@ -139,6 +149,8 @@ impl KeyService {
 
     /// Makes a second key for the client of a live one; the old one lives on until it is revoked.
     ///
+    /// Without a time of its own it lives as long as the old one was made to live.
+    ///
     /// # Errors
     /// [`KeyError::NotFound`], [`KeyError::TwoLive`] and what [`KeyService::create`] says.
     pub async fn rotate(
@@ -152,6 +164,8 @@ impl KeyService {
         let old = old.ok_or(KeyError::NotFound)?;
         let role = Role::find(&old.role).ok_or(KeyError::NotFound)?;
         let tier = old.tier.as_deref().and_then(Tier::find).unwrap_or_default();
+        let lifetime = old.not_after.map(|not_after| not_after.since(old.created_at));
+        let not_after = not_after.or_else(|| lifetime.map(|lifetime| now.plus(lifetime)));
         self.create(KeyOrder { role, tier, client: old.client, not_after }).await
     }
 

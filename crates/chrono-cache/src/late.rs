@@ -11,6 +11,9 @@ use chrono_domain::{Symbol, Timestamp};
 const SPANS_MAX: usize = 16;
 
 /// Times of one symbol, both ends inclusive, whose consequences must be looked at again.
+///
+/// Consequences reach beyond the last moment. Once those up to it are dealt with, `from` lies after `to`: what is left
+/// are the consequences at and after `from` of what changed up to `to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LateSpan {
     /// The symbol.

@@ -132,7 +132,7 @@ impl ParsedBatch {
                     }
                 }
                 Err(fault) => {
-                    fingerprint.fault(&fault);
+                    fingerprint.refused(&feed);
                     self.faults.push(*fault);
                 }
             }

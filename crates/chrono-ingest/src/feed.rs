@@ -81,7 +81,7 @@ impl<'a> RawFeed<'a> {
     }
 
     /// Makes the tick, or says what is wrong first.
-    pub(crate) fn judge(self, index: usize) -> Result<Tick, Box<FeedFault>> {
+    pub(crate) fn judge(&self, index: usize) -> Result<Tick, Box<FeedFault>> {
         let fault = |field, received: Option<&str>, expected: &str| {
             Box::new(FeedFault::new(index, field, received, expected))
         };
@@ -114,9 +114,9 @@ impl<'a> RawFeed<'a> {
         let at = text(index, "timestamp", self.timestamp)?;
         let timestamp = Timestamp::parse_rfc3339(at)
             .map_err(|broken| fault("timestamp", Some(at), broken.expected()))?;
-        let metadata = match self.metadata {
+        let metadata = match &self.metadata {
             None | Some(Found::Absent) => None,
-            Some(Found::Object(metadata)) => Some(metadata),
+            Some(Found::Object(metadata)) => Some(metadata.clone()),
             Some(Found::Bad(expected)) => {
                 return Err(fault("metadata", Some("another value"), expected));
             }

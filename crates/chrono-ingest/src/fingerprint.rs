@@ -3,11 +3,11 @@
 use chrono_domain::Tick;
 use sha2::{Digest, Sha256};
 
-use crate::error::FeedFault;
+use crate::feed::RawFeed;
 
 /// SHA-256 over a batch's feeds as they were understood, without the envelope's time and without the server's.
 ///
-/// A feed that was refused for its form counts with its fault; a verdict that depends on the server's clock comes
+/// A feed that was refused for its form counts with what was sent; a verdict that depends on the server's clock comes
 /// later, so a repeat has the fingerprint of the first try.
 pub(crate) struct Fingerprint(Sha256);
 
@@ -26,10 +26,13 @@ impl Fingerprint {
         self.part(tick.metadata.as_ref().map_or("", |metadata| metadata.as_str()));
     }
 
-    pub(crate) fn fault(&mut self, fault: &FeedFault) {
-        self.part("fault");
-        self.part(&fault.field);
-        self.part(fault.received.as_deref().unwrap_or_default());
+    /// Adds a feed that was refused for its form, by what was sent.
+    pub(crate) fn refused(&mut self, feed: &RawFeed<'_>) {
+        self.part("refused");
+        for sent in [&feed.symbol, &feed.price, &feed.volume, &feed.source, &feed.timestamp] {
+            self.part(&sent.map_or_else(String::new, |sent| sent.to_string()));
+        }
+        self.part(&format!("{:?}", feed.metadata));
     }
 
     pub(crate) fn finish(self) -> [u8; 32] {

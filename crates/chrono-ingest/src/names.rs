@@ -50,10 +50,11 @@ impl NameBook {
     pub(crate) fn admit_worker(&mut self, worker: WorkerId) -> Result<(), BatchFault> {
         let expected =
             "a worker_id in use already, or a higher cap: the gateway takes no more different ones";
-        let admitted = admit(&mut self.workers, worker, self.limits.workers);
-        admitted
-            .then_some(())
-            .ok_or_else(|| BatchFault::new("worker_id", Some(worker.as_str()), expected))
+        if !has_room(&self.workers, &worker, self.limits.workers) {
+            return Err(BatchFault::new("worker_id", Some(worker.as_str()), expected));
+        }
+        self.workers.insert(worker);
+        Ok(())
     }
 
     /// Takes a tick's names in, or says which kind there are too many of.
@@ -62,19 +63,19 @@ impl NameBook {
             let expected = format!("one in use already: the gateway's cap is {cap} different ones");
             Err(FeedFault::new(index, field, Some(received), &expected))
         };
-        if !admit(&mut self.sources, tick.source, self.limits.sources) {
+        // Looked at both before either is taken in: a refused feed must not use up a name.
+        if !has_room(&self.sources, &tick.source, self.limits.sources) {
             return fault("source", tick.source.as_str(), self.limits.sources);
         }
-        if !admit(&mut self.symbols, tick.symbol, self.limits.symbols) {
+        if !has_room(&self.symbols, &tick.symbol, self.limits.symbols) {
             return fault("symbol", tick.symbol.as_str(), self.limits.symbols);
         }
+        self.sources.insert(tick.source);
+        self.symbols.insert(tick.symbol);
         Ok(())
     }
 }
 
-fn admit<T: Eq + Hash>(names: &mut HashSet<T>, name: T, limit: usize) -> bool {
-    if names.contains(&name) {
-        return true;
-    }
-    names.len() < limit && names.insert(name)
+fn has_room<T: Eq + Hash>(names: &HashSet<T>, name: &T, limit: usize) -> bool {
+    names.len() < limit || names.contains(name)
 }

@@ -1,6 +1,7 @@
 //! The one writer: commits whatever waits, publishes it, answers.
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use crate::queue::{Ingest, IngestSettings, Job, JobFault, Trouble};
 const GROUP_TICKS: usize = 10_000;
 /// How long a commit may take before the writer goes on without its answer; workers are told before that.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(10);
+/// How often an idle writer looks after a commit of unknown outcome, and how long it waits for its answer.
+const SETTLE_EVERY: Duration = Duration::from_secs(1);
 /// A tick older than this at its commit changes an answer that may be cached for long.
 const LATE_AFTER: Duration = Duration::from_mins(2);
 
@@ -39,9 +42,15 @@ pub struct Writer {
 struct Unsettled {
     /// The batches of a commit that is not published yet.
     batches: Vec<Arc<NewBatch>>,
+    /// That commit, when it has not even answered.
+    append: Option<Append>,
     /// The newest arrival that is published.
     published: Arrival,
 }
+
+/// A commit on its way.
+type Append =
+    Pin<Box<dyn Future<Output = Result<Vec<Result<Appended, StoreError>>, StoreError>> + Send>>;
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -65,7 +74,8 @@ impl Writer {
         book.apply(&store.newest().await?, clock.now().minus(LATE_AFTER));
         // Arrivals count what was ever stored, so the newest is as large as their number.
         let published = Arrival(store.stats().await?.ticks);
-        let unsettled = std::sync::Mutex::new(Unsettled { batches: Vec::new(), published });
+        let unsettled =
+            std::sync::Mutex::new(Unsettled { batches: Vec::new(), append: None, published });
         let trouble = Arc::new(Trouble::default());
         let (ingest, jobs) = Ingest::new(settings, names, Arc::clone(&clock), Arc::clone(&trouble));
         Ok((ingest, Self { jobs: Mutex::new(jobs), store, book, bus, clock, trouble, unsettled }))
@@ -77,13 +87,30 @@ impl Writer {
     /// published: before the next commit they are looked up and published.
     pub async fn run(&self) {
         let mut jobs = self.jobs.lock().await;
-        while let Some(first) = jobs.recv().await {
-            let group = gather(first, &mut jobs);
-            gauge!("ingest_queue_depth").set(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
-            match self.settle().await {
-                Ok(()) => self.commit(group).await,
-                Err(error) => self.refuse(group, error),
+        loop {
+            match timeout(SETTLE_EVERY, jobs.recv()).await {
+                Ok(Some(first)) => self.work(gather(first, &mut jobs), jobs.len()).await,
+                Ok(None) => return,
+                Err(_idle) => {
+                    if let Err(error) = self.settle().await {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "a commit is not settled yet"
+                        );
+                    }
+                }
             }
+        }
+    }
+
+    async fn work(&self, group: Vec<Job>, waiting: usize) {
+        gauge!("ingest_queue_depth").set(u32::try_from(waiting).unwrap_or(u32::MAX));
+        if group.is_empty() {
+            return;
+        }
+        match self.settle().await {
+            Ok(()) => self.commit(group).await,
+            Err(error) => self.refuse(group, error),
         }
     }
 
@@ -95,9 +122,13 @@ impl Writer {
         let group = early::acknowledge(group);
         self.unsettled().batches.clone_from(&batches);
         let started = self.clock.uptime();
-        let outcomes = timeout(COMMIT_PATIENCE, self.store.append(batches)).await;
-        let outcomes =
-            outcomes.unwrap_or_else(|elapsed| Err(StoreError::OutcomeUnknown(elapsed.into())));
+        let store = Arc::clone(&self.store);
+        let mut append: Append = Box::pin(async move { store.append(batches).await });
+        let outcomes = timeout(COMMIT_PATIENCE, &mut append).await.unwrap_or_else(|elapsed| {
+            // It may still be stored: nothing else is until it is known what became of it.
+            self.unsettled().append = Some(append);
+            Err(StoreError::OutcomeUnknown(elapsed.into()))
+        });
         histogram!("ingest_commit_seconds").record(self.clock.uptime().saturating_sub(started));
         histogram!("ingest_commit_ticks").record(u32::try_from(ticks).unwrap_or(u32::MAX));
         match outcomes {
@@ -167,6 +198,7 @@ impl Writer {
     /// Publishes what the last commit stored without publishing it: rows of its symbols and times whose arrival is
     /// newer than all that is published.
     async fn settle(&self) -> Result<(), StoreError> {
+        self.await_append().await?;
         let (places, published) = {
             let unsettled = self.unsettled();
             let ticks = unsettled.batches.iter().flat_map(|batch| &batch.ticks);
@@ -194,6 +226,18 @@ impl Writer {
             self.publish(stored).await;
         }
         Ok(())
+    }
+
+    /// Waits for a commit that has not answered yet, for a while.
+    async fn await_append(&self) -> Result<(), StoreError> {
+        let Some(mut append) = self.unsettled().append.take() else { return Ok(()) };
+        match timeout(SETTLE_EVERY, &mut append).await {
+            Ok(_answered) => Ok(()),
+            Err(elapsed) => {
+                self.unsettled().append = Some(append);
+                Err(StoreError::Unavailable(elapsed.into()))
+            }
+        }
     }
 
     fn unsettled(&self) -> MutexGuard<'_, Unsettled> {

@@ -1,4 +1,4 @@
-//! Consensus prices: computed from the ticks of a window, or as they were stored for a time.
+//! Consensus prices: computed from the ticks of a window, and compared with what was stored for a time.
 
 use std::num::NonZeroUsize;
 
@@ -7,6 +7,7 @@ use chrono_domain::{
     Consensus, ConsensusPolicy, ConsensusStatus, Feed, Source, SourceVote, Symbol, Timestamp,
 };
 use chrono_storage::{Snapshot, Store, TickRange};
+use metrics::counter;
 
 use crate::answers::life;
 use crate::queries::distinct;
@@ -76,7 +77,7 @@ pub struct ConsensusPrice {
     pub sources: Vec<Source>,
     /// Ticks in the window.
     pub num_feeds: u64,
-    /// How often a stored answer was revised by late ticks; none for one that was computed.
+    /// How often the stored answer of this time was revised by late ticks; none where none is stored.
     pub revision: Option<u32>,
     /// Each source's vote, where it was asked for.
     pub votes: Option<Vec<SourceVote>>,
@@ -85,8 +86,10 @@ pub struct ConsensusPrice {
 impl PriceQueries {
     /// Answers the consensus of symbols, now or at a time.
     ///
-    /// An answer of the past is the stored one where one of exactly that time is stored, and neither votes nor another
-    /// quorum are asked for; stored and computed ones are equal. While a late tick waits to revise it, it is computed.
+    /// Every answer is computed from the ticks. One of the past has a revision where one of exactly that time is
+    /// stored, and neither votes nor another quorum are asked for: a stored one that says something else, say because
+    /// a crash lost what a late tick would have changed, is revised first. While a late tick waits to do so, there is
+    /// no revision.
     ///
     /// # Errors
     /// [`QueryError::Invalid`]; [`QueryError::NotFound`] when no symbol has a tick in the window;
@@ -178,16 +181,50 @@ impl PriceQueries {
     ) -> Result<Option<ConsensusPrice>, QueryError> {
         let at = query.at.unwrap_or(now);
         let as_stored = query.explain == Explain::Figures && query.min_sources.is_none();
+        let noted = self.book.late().noted(&symbol);
+        let mut stored = None;
         if as_stored && query.at.is_some() && !self.is_to_be_revised(&symbol, at) {
-            let stored = self.store.snapshot(symbol, at).await?;
-            if let Some(price) = stored.and_then(ConsensusPrice::of_snapshot) {
-                return Ok(Some(price));
-            }
+            stored = self.store.snapshot(symbol, at).await?.and_then(ConsensusPrice::of_snapshot);
         }
         let mut policy = self.consensus.policy(&symbol).clone();
         policy.min_sources = query.min_sources.unwrap_or(policy.min_sources);
-        let computed = compute(&*self.store, symbol, at, &policy).await?;
-        Ok(computed.map(|consensus| ConsensusPrice::of(symbol, consensus, query.explain)))
+        let computed = {
+            // Nobody closes the semaphore.
+            let _permit = self.computing.acquire().await.ok();
+            compute(&*self.store, symbol, at, &policy).await?
+        };
+        let price = computed.map(|consensus| ConsensusPrice::of(symbol, consensus, query.explain));
+        match (stored, price) {
+            (Some(stored), Some(price)) if stored.says(&price) => Ok(Some(stored)),
+            (Some(_), Some(price)) if self.book.late().noted(&symbol) == noted => {
+                Ok(Some(self.revise(price).await))
+            }
+            // A tick that came in meanwhile is the recorder's: what was computed here may lack it.
+            (_, price) => Ok(price),
+        }
+    }
+
+    /// Stores an answer as the next revision of its time, and gives it with that where it is the newest.
+    ///
+    /// The answer is good without: a store that takes no writes now costs the revision, and the next read tries again.
+    async fn revise(&self, price: ConsensusPrice) -> ConsensusPrice {
+        let snapshot = price.clone().into_snapshot(self.clock.now());
+        let revised = async {
+            let stored = self.store.put_snapshots(vec![snapshot]).await?;
+            counter!("consensus_snapshots_total", "why" => "read").increment(stored);
+            self.store.snapshot(price.symbol, price.at).await
+        };
+        match revised.await {
+            Ok(newest) => newest
+                .and_then(ConsensusPrice::of_snapshot)
+                .filter(|newest| newest.says(&price))
+                .unwrap_or(price),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "a stored consensus was not revised");
+                price
+            }
+        }
     }
 
     /// Tells whether a late tick in the reach of a time was not yet taken into what is stored of it.
@@ -235,6 +272,12 @@ impl ConsensusPrice {
             revision: Some(stored.revision),
             votes: None,
         })
+    }
+
+    /// Tells whether both say the same, whatever their revisions.
+    fn says(&self, other: &Self) -> bool {
+        let as_other = Self { revision: other.revision, ..self.clone() };
+        as_other == *other
     }
 
     fn into_snapshot(self, computed_at: Timestamp) -> Snapshot {

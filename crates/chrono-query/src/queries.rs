@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono_cache::{AnswerCache, LatestBook};
 use chrono_domain::{Clock, Price, Source, Symbol, Timestamp};
 use chrono_storage::{Order, Store, StoreError, TickRange};
+use tokio::sync::Semaphore;
 
 use crate::QueryError;
 use crate::answers::Answers;
@@ -18,16 +19,25 @@ pub const PAGE_ROWS_MAX: usize = 10_000;
 /// Most symbols of one question.
 pub const SYMBOLS_MAX: usize = 100;
 
+/// Consensus prices that are computed at the same time; others wait.
+///
+/// Each may hold two million ticks and keep a thread for as long as it computes on them: more would take the memory
+/// and the threads that other questions and ingest need, fewer would let one large window hold up all others.
+const COMPUTING_MAX: usize = 2;
+
 /// Answers questions about prices from the latest book, kept answers and the store.
 ///
 /// Methods come in pairs: one gives typed values, always from the book and the store; the other, named `…_json`, gives
-/// the body of the spec's answer and may take it from the kept answers. All are cancel safe: they only read.
+/// the body of the spec's answer and may take it from the kept answers. All are cancel safe: they read, and may add
+/// a revision to a stored consensus, in one commit.
 pub struct PriceQueries {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) book: Arc<LatestBook>,
     pub(crate) answers: Answers,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) consensus: Arc<ConsensusSettings>,
+    /// Whoever reads a window and computes on it holds a permit.
+    pub(crate) computing: Semaphore,
 }
 
 impl std::fmt::Debug for PriceQueries {
@@ -46,7 +56,8 @@ impl PriceQueries {
         consensus: Arc<ConsensusSettings>,
     ) -> Self {
         let answers = Answers::new(answers, Arc::clone(&clock));
-        Self { store, book, answers, clock, consensus }
+        let computing = Semaphore::new(COMPUTING_MAX);
+        Self { store, book, answers, clock, consensus, computing }
     }
 
     /// Fills the book with what is newest in the store.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono_domain::{StoredTick, Symbol, Timestamp, WorkerId};
@@ -27,6 +28,8 @@ pub enum Fault {
     Overloaded,
     /// It never answers and stores nothing.
     Hang,
+    /// It stores everything and answers, but only after this time.
+    Late(Duration),
     /// It answers [`StoreError::OutcomeUnknown`] and has stored everything.
     UnknownStored,
     /// It answers [`StoreError::OutcomeUnknown`] and has stored nothing.
@@ -96,6 +99,10 @@ impl ModelStore {
             Some(Fault::Unavailable) => Err(StoreError::Unavailable(as_told())),
             Some(Fault::Overloaded) => Err(StoreError::Overloaded),
             Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Late(time)) => {
+                tokio::time::sleep(time).await;
+                change(&mut lock(&self.state), None)
+            }
             Some(Fault::UnknownLost) => Err(StoreError::OutcomeUnknown(as_told())),
             Some(Fault::UnknownStored) => {
                 change(&mut lock(&self.state), None)?;

@@ -52,6 +52,9 @@ mod rows;
 mod snapshots;
 mod ticks;
 
+#[cfg(test)]
+mod tests;
+
 use connection::{Reader, Writer};
 use fault::Fault;
 use lane::Calls;
@@ -59,9 +62,9 @@ use open::StoreFile;
 
 pub use lane::{ReaderLane, WriterLane};
 pub use migrate::Schema;
-pub use open::{Access, OpenError, Settings, check};
 #[cfg(feature = "failpoints")]
-pub use open::{Acknowledge, Synchronous};
+pub use open::Synchronous;
+pub use open::{Access, OpenError, Settings, check};
 
 #[cfg(feature = "failpoints")]
 use crate::failpoint::hit;
@@ -76,8 +79,6 @@ pub struct SqliteStore {
     writer: Calls<Writer>,
     reader: Calls<Reader>,
     wal: PathBuf,
-    #[cfg(feature = "failpoints")]
-    acknowledge: Acknowledge,
 }
 
 /// The loops that do a store's work, one thread each.
@@ -100,13 +101,7 @@ impl SqliteStore {
         let (writer, write_jobs) = lane::queue(settings.writes_waiting_max);
         let (reader, read_jobs) = lane::queue(settings.reads_waiting_max);
         let file = Arc::new(StoreFile::open(settings, clock)?);
-        let store = Self {
-            writer,
-            reader,
-            wal: file.beside("-wal"),
-            #[cfg(feature = "failpoints")]
-            acknowledge: file.settings.acknowledge,
-        };
+        let store = Self { writer, reader, wal: file.beside("-wal") };
         let reader_lane = || ReaderLane { jobs: read_jobs.clone(), file: Arc::clone(&file) };
         let readers =
             std::iter::repeat_with(reader_lane).take(file.settings.readers.get()).collect();
@@ -128,11 +123,18 @@ impl SqliteStore {
     }
 
     /// Reads one moment of the store.
+    ///
+    /// # Cancel safety
+    /// Work whose caller has gone is stopped soon, so that it does not hold up those who wait for the reader.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.reader.call(|reader| work(&reader.snapshot()?)).await.map_err(Fault::of_read)
+        // It lives for as long as this future does.
+        let caller = Arc::new(());
+        let wanted_by = Arc::downgrade(&caller);
+        let read = |reader: &mut Reader| work(&reader.snapshot(wanted_by)?);
+        self.reader.call(read).await.map_err(Fault::of_read)
     }
 }
 
@@ -142,12 +144,6 @@ impl TickStore for SqliteStore {
         &self,
         batches: Vec<Arc<NewBatch>>,
     ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
-        #[cfg(feature = "failpoints")]
-        if self.acknowledge == Acknowledge::BeforeCommit {
-            let early =
-                move |writer: &mut _, reply| append::append_answered_early(writer, &batches, reply);
-            return Ok(self.writer.call_answered_within(early).await?);
-        }
         Ok(self.writer.call(move |writer| append::append(writer, &batches)).await?)
     }
 

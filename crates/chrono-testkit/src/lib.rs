@@ -1,4 +1,5 @@
-//! What Chrono's tests share: recorded market data, read where it lies, and gateways as processes of their own.
+//! What Chrono's tests share: recorded market data, read where it lies, gateways as processes of their own, and the
+//! ledger that durability is judged by.
 //!
 //! For tests only, and never a dependency of what ships. The recordings are not part of this repository; where they
 //! are absent, [`data_dir`] says so and the tests that need them have nothing to check.
@@ -17,9 +18,12 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+mod environment;
 mod gateway;
+pub mod ledger;
 mod recording;
 
+pub use environment::number_from_environment;
 pub use gateway::{
     ADMIN_KEY, Gateway, GatewayCommand, INTERNAL_KEY, PUBLIC_KEY, has_program, scratch,
 };

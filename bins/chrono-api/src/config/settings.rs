@@ -89,7 +89,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "CORS_ORIGINS",
         "*",
-        "Origins that browsers may read public paths from, comma-separated, or *. Too narrow breaks front ends, * lets any site use a visitor's key.",
+        "Origins that browsers may read public paths from, comma-separated, or *, or none. Too narrow breaks front ends, * lets any site use a visitor's key.",
     ),
     plain(
         "HTTP_MAX_CONNECTIONS",

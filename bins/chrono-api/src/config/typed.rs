@@ -39,6 +39,9 @@ pub struct Config {
     pub ingest_queue: usize,
     /// How many names are taken in.
     pub names: NameLimits,
+    /// What a test build does wrong on purpose.
+    #[cfg(feature = "failpoints")]
+    pub failpoints: super::failpoints::Failpoints,
 }
 
 /// Connections and origins.
@@ -114,6 +117,8 @@ impl TryFrom<&Sources> for Config {
                 sources: reader.count("MAX_SOURCES", 1, 1_000_000),
                 workers: reader.count("MAX_WORKERS", 1, 10_000_000),
             },
+            #[cfg(feature = "failpoints")]
+            failpoints: super::failpoints::Failpoints::from_environment(&mut reader.faults),
         };
         if reader.faults.is_empty() { Ok(config) } else { Err(Faults(reader.faults)) }
     }
@@ -190,11 +195,12 @@ impl Reader<'_> {
                     matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains('/')
                 })
         };
-        if !cors_origins.iter().all(fits) {
+        let none = cors_origins.iter().any(|origin| origin == "none");
+        if !(cors_origins.iter().all(fits) || none && cors_origins.len() == 1) {
             self.fault(
                 "CORS_ORIGINS",
                 self.text("CORS_ORIGINS"),
-                "origins such as https://example.org, or *",
+                "origins such as https://example.org, or *, or none",
             );
         }
         HttpConfig {

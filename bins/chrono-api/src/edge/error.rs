@@ -103,6 +103,15 @@ impl Details {
         let received = received.map(|text| text.chars().take(RECEIVED_CHARS_MAX).collect());
         Self { field: field.into(), received, expected: expected.into() }
     }
+
+    /// Says the same in a sentence for people, without its full stop.
+    pub fn sentence(&self) -> String {
+        let Self { field, received, expected } = self;
+        match received {
+            Some(received) => format!("Invalid {field}: {received}. Expected: {expected}"),
+            None => format!("Missing {field}. Expected: {expected}"),
+        }
+    }
 }
 
 /// What was wrong with one feed of a batch.
@@ -156,12 +165,7 @@ impl ApiError {
         expected: impl Into<Cow<'static, str>>,
     ) -> Self {
         let details = Details::new(field, received, expected);
-        let Details { field, received, expected } = &details;
-        let message = match received {
-            Some(received) => format!("Invalid {field}: {received}. Expected: {expected}"),
-            None => format!("Missing {field}. Expected: {expected}"),
-        };
-        Self::new(ErrorCode::Validation, message).with_details(details)
+        Self::new(ErrorCode::Validation, details.sentence()).with_details(details)
     }
 
     /// Says that something went wrong that should not have; the reason goes to the log only.

@@ -1,14 +1,16 @@
 //! `POST /internal/delegations` and `GET /delegations`: the Flare protocol's vote delegations.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono_domain::{Metadata, Timestamp, Volume};
 use chrono_query::DelegationsQuery;
 use chrono_storage::{AccountId, Delegation, DelegationOutcome, StoreError};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
-use super::question;
+use super::{expect_json, question};
 use crate::app::App;
 use crate::edge::{ApiError, Call, Details, ErrorCode, ItemFault, Query, Reply, json};
 
@@ -16,6 +18,12 @@ use crate::edge::{ApiError, Call, Details, ErrorCode, ItemFault, Query, Reply, j
 const DELEGATIONS_MAX: usize = 100;
 /// Longest metadata, in bytes.
 const METADATA_BYTES_MAX: usize = 4_096;
+/// Deepest nesting of metadata, the object itself counted.
+const METADATA_DEPTH_MAX: usize = 8;
+/// How far a delegation's time may be ahead of ours.
+const AHEAD_MAX: Duration = Duration::from_secs(5);
+/// How long the store may take.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// The parameters of a question.
 const QUESTION: &[&str] = &["delegator_id", "provider_id", "from", "to", "limit", "cursor"];
 
@@ -78,6 +86,7 @@ fn account(query: &Query<'_>, name: &'static str) -> Result<Option<AccountId>, A
 }
 
 async fn take_in(app: Arc<App>, mut call: Call) -> Result<Reply, ApiError> {
+    expect_json(&call)?;
     let body = call.read_body().await?;
     let expected = "{\"delegations\":[{delegator_id, provider_id, amount, percentage, timestamp, metadata}]}, all strings";
     let batch: Batch = serde_json::from_slice(&body)
@@ -89,18 +98,19 @@ async fn take_in(app: Arc<App>, mut call: Call) -> Result<Reply, ApiError> {
     let mut good = Vec::new();
     let mut errors = Vec::new();
     for (index, sent) in batch.delegations.into_iter().enumerate() {
-        match sent.check() {
+        match sent.check(app.clock.now()) {
             Ok(delegation) => good.push((index, delegation)),
-            Err(details) => errors.push(fault(index, "Invalid delegation", Some(details))),
+            Err(details) => errors.push(fault(index, &details.sentence(), Some(details))),
         }
     }
     if good.is_empty() {
-        return Err(
-            ApiError::new(ErrorCode::Validation, "Every delegation was refused").with_items(errors)
-        );
+        return Err(all_refused(errors));
     }
     let (places, delegations): (Vec<_>, Vec<_>) = good.into_iter().unzip();
-    let outcomes = app.store.append_delegations(delegations).await.map_err(not_stored)?;
+    let stored = timeout(PATIENCE, app.store.append_delegations(delegations)).await;
+    let outcomes =
+        stored.map_err(|elapsed| not_stored(StoreError::OutcomeUnknown(elapsed.into())))?;
+    let outcomes = outcomes.map_err(not_stored)?;
     answer(&places, &outcomes, errors)
 }
 
@@ -131,7 +141,7 @@ fn fault(index: usize, message: &str, details: Option<Details>) -> ItemFault {
 }
 
 impl Sent {
-    fn check(self) -> Result<Delegation, Details> {
+    fn check(self, now: Timestamp) -> Result<Delegation, Details> {
         let account = |field, text: &str| {
             AccountId::try_new(text)
                 .map_err(|broken| Details::new(field, Some(text), broken.expected()))
@@ -144,25 +154,53 @@ impl Sent {
         if Volume::try_new("100").is_ok_and(|most| percentage > most) {
             return Err(Details::new("percentage", Some(&self.percentage), "0 to 100"));
         }
+        let timestamp = Timestamp::parse_rfc3339(&self.timestamp).map_err(|broken| {
+            Details::new("timestamp", Some(&self.timestamp), broken.expected())
+        })?;
+        if timestamp > now.plus(AHEAD_MAX) {
+            return Err(Details::new(
+                "timestamp",
+                Some(&self.timestamp),
+                "a time at most 5 s ahead of the gateway's",
+            ));
+        }
         Ok(Delegation {
             delegator: account("delegator_id", &self.delegator_id)?,
             provider: account("provider_id", &self.provider_id)?,
             amount: amount("amount", &self.amount)?,
             percentage,
-            timestamp: Timestamp::parse_rfc3339(&self.timestamp).map_err(|broken| {
-                Details::new("timestamp", Some(&self.timestamp), broken.expected())
-            })?,
+            timestamp,
             metadata: self.metadata.map(canonical).transpose()?,
         })
     }
 }
 
 fn canonical(metadata: serde_json::Map<String, serde_json::Value>) -> Result<Metadata, Details> {
-    let text = serde_json::Value::Object(metadata).to_string();
-    if text.len() > METADATA_BYTES_MAX {
-        return Err(Details::new("metadata", None, "at most 4096 bytes"));
+    let metadata = serde_json::Value::Object(metadata);
+    let text = metadata.to_string();
+    if text.len() > METADATA_BYTES_MAX || depth(&metadata) > METADATA_DEPTH_MAX {
+        return Err(Details::new("metadata", None, "at most 4096 bytes, nested at most 8 deep"));
     }
     Ok(Metadata::from_canonical(text))
+}
+
+fn depth(value: &serde_json::Value) -> usize {
+    let inner: Box<dyn Iterator<Item = &serde_json::Value>> = match value {
+        serde_json::Value::Array(items) => Box::new(items.iter()),
+        serde_json::Value::Object(fields) => Box::new(fields.values()),
+        _ => return 0,
+    };
+    1 + inner.map(depth).max().unwrap_or(0)
+}
+
+fn all_refused(errors: Vec<ItemFault>) -> ApiError {
+    let details = errors.first().and_then(|item| item.details.clone());
+    let error =
+        ApiError::new(ErrorCode::Validation, "Every delegation was refused").with_items(errors);
+    match details {
+        Some(details) => error.with_details(details),
+        None => error,
+    }
 }
 
 fn not_stored(error: StoreError) -> ApiError {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono_domain::Timestamp;
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use serde::Serialize;
@@ -10,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::app::App;
 use crate::edge::{ApiError, Call, Reply, json};
+use crate::stream::HUB_TASK;
 
 /// How long the store may take to show that it reads.
 const PROBE: Duration = Duration::from_secs(1);
@@ -48,20 +50,19 @@ pub(crate) fn live(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Repl
 /// Says how each part is.
 pub(crate) fn health(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
     Box::pin(async move {
-        let store_faults = store_faults(&app).await;
-        let task_faults = app.supervisor.faults();
-        let status = match (store_faults.is_empty(), task_faults.is_empty()) {
+        let (store_well, stream_well) =
+            (store_faults(&app).await.is_empty(), stream_faults(&app).is_empty());
+        let status = match (store_well, stream_well) {
             (true, true) => "healthy",
             (true, false) => "degraded",
             (false, _) => "unhealthy",
         };
-        let stream_down = task_faults.iter().any(|fault| fault.starts_with("hub"));
         let services = Services {
-            database: if store_faults.is_empty() { "embedded" } else { "unhealthy" },
+            database: if store_well { "embedded" } else { "unhealthy" },
             redis: "embedded",
-            websocket: if stream_down { "degraded" } else { "healthy" },
+            websocket: if stream_well { "healthy" } else { "degraded" },
         };
-        let timestamp = app.clock.now().to_string();
+        let timestamp = to_millis(app.clock.now()).to_string();
         let mut reply = json(&Health {
             status,
             timestamp,
@@ -88,7 +89,9 @@ pub(crate) fn ready(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Repl
         if app.supervisor.draining().is_cancelled() {
             reasons.push("stopping".to_owned());
         }
-        if !reads_only {
+        if reads_only {
+            reasons.extend(stream_faults(&app));
+        } else {
             reasons.extend(app.supervisor.faults());
             reasons.extend(store_faults(&app).await);
         }
@@ -99,6 +102,16 @@ pub(crate) fn ready(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Repl
         }
         Ok(reply)
     })
+}
+
+/// Names what keeps streams from being served.
+fn stream_faults(app: &App) -> Vec<String> {
+    app.supervisor.faults().into_iter().filter(|fault| fault.starts_with(HUB_TASK)).collect()
+}
+
+/// Cuts a time to milliseconds, as the spec shows it here.
+fn to_millis(at: Timestamp) -> Timestamp {
+    at.minus(Duration::from_micros(at.micros().unsigned_abs() % 1_000))
 }
 
 async fn store_faults(app: &App) -> Vec<String> {

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use chrono_ingest::{BatchFault, FeedFault, IngestError, ParsedBatch, Receipt};
 use chrono_storage::IdempotencyKey;
 use futures_util::future::BoxFuture;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 use metrics::counter;
 use serde::Serialize;
 
+use super::expect_json;
 use crate::app::App;
 use crate::edge::{ApiError, Call, Details, ErrorCode, ItemFault, Reply, json};
 
@@ -69,15 +70,6 @@ fn answer(receipt: Receipt, latency_ms: u64) -> Result<Reply, ApiError> {
 /// Gives the body as bytes that can be parsed in place, without a copy where nobody else holds them.
 fn mutable(body: Bytes) -> Vec<u8> {
     Vec::from(body)
-}
-
-fn expect_json(call: &Call) -> Result<(), ApiError> {
-    let sent = call.header(&CONTENT_TYPE);
-    let essence = sent.map(|sent| sent.split(';').next().unwrap_or_default().trim());
-    match essence {
-        Some(essence) if essence.eq_ignore_ascii_case("application/json") => Ok(()),
-        _ => Err(ApiError::invalid("Content-Type", sent, "application/json")),
-    }
 }
 
 /// Takes the batch's name from the header or the body; the two may not differ.

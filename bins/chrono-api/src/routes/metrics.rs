@@ -36,7 +36,7 @@ pub(crate) fn scrape(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Re
                 gauge!("store_bytes").set(approximate(bytes));
             }
         }
-        gauge!("uptime_seconds_total").set(app.clock.uptime().as_secs_f64());
+        gauge!("uptime_seconds").set(app.clock.uptime().as_secs_f64());
         Ok(with_type(CONTENT_TYPE, handle.render()))
     })
 }

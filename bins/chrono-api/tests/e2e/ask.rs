@@ -26,8 +26,9 @@ pub(crate) fn ask(
     body: &str,
 ) -> Answer {
     let host = url.strip_prefix("http://").unwrap();
-    let lines: String =
+    let lines: Vec<String> =
         headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let lines = lines.concat();
     let bytes = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {bytes}\r\n{lines}\r\n"

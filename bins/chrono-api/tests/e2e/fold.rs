@@ -64,7 +64,8 @@ fn bucket(rows: &[&Expected]) -> Bucket {
         .collect();
     // Of equal prices that with more decimals.
     let high = prices.iter().max_by_key(|price| (whole(price), decimals(price))).unwrap();
-    let low = prices.iter().min_by_key(|price| (whole(price), usize::MAX - decimals(price))).unwrap();
+    let low =
+        prices.iter().min_by_key(|price| (whole(price), usize::MAX - decimals(price))).unwrap();
     let (open, close) = (prices[0], prices[prices.len() - 1]);
     let volume: BigUint = traded.iter().map(|(_, volume)| whole(volume)).sum();
     let notional: BigUint = traded.iter().map(|(price, volume)| whole(price) * whole(volume)).sum();

@@ -7,9 +7,16 @@ mod fold;
 #[expect(dead_code, reason = "the domain's own tests use the rest of it")]
 mod oracle;
 mod recordings;
+mod scene;
 mod service;
 
+mod candle_answers;
+mod edge_answers;
+mod ingest_answers;
+mod operator;
+mod price_answers;
 mod real_candles;
 mod real_consensus;
 mod real_input;
 mod real_ranges;
+mod summary_answers;

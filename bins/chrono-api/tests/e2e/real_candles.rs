@@ -132,7 +132,7 @@ async fn kraken_agrees_in_every_minute_with_and_without_trades() {
     let Some(dir) = data_dir() else { return };
     let exchange = Exchange::read(&dir, "lgpl/kraken-2025-11-10");
     let service = Service::start();
-    replay(service.worker(), &[exchange.trades.clone()], TickerVolume::Keep).await;
+    replay(service.worker(), std::slice::from_ref(&exchange.trades), TickerVolume::Keep).await;
 
     let traded = exchange.candles(&service, false).await;
     let filled = exchange.candles(&service, true).await;
@@ -161,7 +161,7 @@ async fn hitbtc_agrees_in_every_minute() {
     let Some(dir) = data_dir() else { return };
     let exchange = Exchange::read(&dir, "hitbtc-2021-07-15");
     let service = Service::start();
-    replay(service.worker(), &[exchange.trades.clone()], TickerVolume::Keep).await;
+    replay(service.worker(), std::slice::from_ref(&exchange.trades), TickerVolume::Keep).await;
     let found = exchange.candles(&service, false).await;
     let found: BTreeMap<_, _> =
         found.iter().map(|(place, candle)| (place.clone(), figures(candle))).collect();
@@ -176,7 +176,7 @@ async fn bitget_differs_by_its_own_convention_only() {
     let Some(dir) = data_dir() else { return };
     let exchange = Exchange::read(&dir, "bitget-2022-04-07");
     let service = Service::start();
-    replay(service.worker(), &[exchange.trades.clone()], TickerVolume::Keep).await;
+    replay(service.worker(), std::slice::from_ref(&exchange.trades), TickerVolume::Keep).await;
     let found = exchange.candles(&service, false).await;
     assert!(found.keys().eq(exchange.published.keys()));
     let (mut agree, mut differ) = (0, [0; 5]);

@@ -47,7 +47,8 @@ impl Ledger {
         let worker: Client = self.service.worker();
         for rows in rows.chunks(100) {
             let timestamp = rows[0].timestamp.clone();
-            let batch = IngestBatch { worker_id: "e2e".to_owned(), timestamp, feeds: rows.to_vec() };
+            let batch =
+                IngestBatch { worker_id: "e2e".to_owned(), timestamp, feeds: rows.to_vec() };
             assert_eq!(worker.ingest(&batch, None).await.unwrap().ingested, rows.len());
             for row in rows {
                 let key = OrderKey {
@@ -79,8 +80,11 @@ impl Ledger {
         let plain = self.service.get(&path).ok();
         let explained = self.service.get(&format!("{path}&explain=true")).ok();
         let (found, votes) = (by_symbol(&plain), by_symbol(&explained));
-        let missing: Vec<&str> =
-            wanted.iter().filter(|(_, wanted)| wanted.is_none()).map(|(symbol, _)| *symbol).collect();
+        let missing: Vec<&str> = wanted
+            .iter()
+            .filter(|(_, wanted)| wanted.is_none())
+            .map(|(symbol, _)| *symbol)
+            .collect();
         assert_eq!(plain["missing"], Value::from(missing), "{at}");
         for (symbol, wanted) in wanted.iter().filter(|(_, wanted)| wanted.is_some()) {
             assert_eq!(Some(form(&votes[*symbol])), *wanted, "{symbol} {at}");
@@ -94,7 +98,11 @@ impl Ledger {
 /// Gives the feeds that can matter at a time.
 fn within(feeds: &[Feed], at: Timestamp) -> Vec<Feed> {
     let from = at.minus(ConsensusPolicy::default().lookback());
-    feeds.iter().filter(|feed| from <= feed.key.timestamp && feed.key.timestamp <= at).copied().collect()
+    feeds
+        .iter()
+        .filter(|feed| from <= feed.key.timestamp && feed.key.timestamp <= at)
+        .copied()
+        .collect()
 }
 
 fn by_symbol(answer: &Value) -> BTreeMap<String, Value> {
@@ -111,8 +119,12 @@ fn without_votes(row: &Value) -> Value {
 /// Puts an answer with votes into the form of the independent computation.
 fn form(row: &Value) -> Expected {
     let text = |field: &str| row[field].as_str().map(str::to_owned);
-    let sources: Vec<String> =
-        row["sources"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+    let sources: Vec<String> = row["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(row["num_sources"], sources.len());
     let vote = |vote: &Value| {
         let name = known(&["counted", "outlier", "stale", "same_group"], &vote["verdict"]);
@@ -165,7 +177,8 @@ async fn every_figure_over_recorded_trades_equals_the_independent_computation() 
     let Some(dir) = data_dir() else { return };
     let mut ledger = Ledger::start(&[]);
     for name in ["BTC", "ETH", "LTC", "BCH"] {
-        let file = dir.join(format!("ticks/consensus/2021-04-17-{name}-by-exchange-time.ndjson.gz"));
+        let file =
+            dir.join(format!("ticks/consensus/2021-04-17-{name}-by-exchange-time.ndjson.gz"));
         ledger.post(feeds_of(&file)).await;
     }
     let window = ConsensusPolicy::default().window;
@@ -211,7 +224,12 @@ async fn every_figure_over_five_markets_equals_the_independent_computation() {
 async fn what_is_stored_equals_what_is_computed_also_after_a_late_tick() {
     let mut ledger = Ledger::start(&[("CONSENSUS_INTERVAL", INTERVAL_MS)]);
     let clock = SystemClock::new();
-    let quotes = [("binance", "67230.00"), ("coinbase", "67231.5"), ("kraken", "67240"), ("okx", "67229.125")];
+    let quotes = [
+        ("binance", "67230.00"),
+        ("coinbase", "67231.5"),
+        ("kraken", "67240"),
+        ("okx", "67229.125"),
+    ];
     let start = clock.now();
     for (idx, (source, price)) in quotes.iter().enumerate() {
         let at = start.minus(Duration::from_millis(100 * idx as u64));
@@ -249,13 +267,19 @@ fn next_multiple(at: Timestamp) -> Timestamp {
 /// Asks until the stored and the computed answer of a time know of `num_feeds` feeds, and the stored one has a revision.
 ///
 /// An answer about the last minutes may be a second old; it is then the one that was right a second ago.
-async fn wait_for_revision(ledger: &Ledger, at: Timestamp, num_feeds: usize, revision: u64) -> Value {
+async fn wait_for_revision(
+    ledger: &Ledger,
+    at: Timestamp,
+    num_feeds: usize,
+    revision: u64,
+) -> Value {
     let path = format!("/aggregates/consensus?symbols={LIVE}&timestamp={at}");
     let feeds = &ledger.feeds[LIVE];
     for _ in 0..TRIES {
         if SystemClock::new().now() > at {
             let mut found = ledger.service.get(&path).ok()["data"][0].take();
-            let mut computed = ledger.service.get(&format!("{path}&explain=true")).ok()["data"][0].take();
+            let mut computed =
+                ledger.service.get(&format!("{path}&explain=true")).ok()["data"][0].take();
             let answered = form(&computed);
             let known = &feeds[..answered.num_feeds];
             assert_eq!(Some(answered), expect(at, known, &ConsensusPolicy::default()));

@@ -20,7 +20,7 @@ async fn events_carry_every_tick_and_resume_from_the_last_id() {
     let home = scratch().unwrap();
     let gateway = gateway(&home).start().unwrap();
     let mut ticker = Ticker::new(&gateway);
-    let mut events = Events::open(&gateway, None).await;
+    let mut events = Events::open(&gateway, &SYMBOLS, None).await;
     assert_eq!(events.next_of("subscribed").await.message["symbols"], json!(SYMBOLS));
     ticker.post_run("BTC/USD", 50).await;
     ticker.post_run("SOL/USD", 50).await;
@@ -32,7 +32,7 @@ async fn events_carry_every_tick_and_resume_from_the_last_id() {
     let missed_from = ticker.len();
     ticker.post_run("ETH/USD", 30).await;
     ticker.post_run("BTC/USD", 30).await;
-    let mut events = Events::open(&gateway, Some(&last_id)).await;
+    let mut events = Events::open(&gateway, &SYMBOLS, Some(&last_id)).await;
     events.next_of("subscribed").await;
     events.next_of("resumed").await;
     assert_eq!(events.updates(60).await.0, ticker.data_of(&SYMBOLS, missed_from));
@@ -42,7 +42,7 @@ async fn events_carry_every_tick_and_resume_from_the_last_id() {
 async fn events_end_with_a_hint_when_the_gateway_stops() {
     let home = scratch().unwrap();
     let mut gateway = gateway(&home).with("WS_HEARTBEAT_INTERVAL", "1000").start().unwrap();
-    let mut events = Events::open(&gateway, None).await;
+    let mut events = Events::open(&gateway, &SYMBOLS, None).await;
     events.next_of("subscribed").await;
     let heartbeat = events.next().await.unwrap().message;
     assert_eq!(heartbeat["type"], "heartbeat");
@@ -56,7 +56,7 @@ async fn events_end_with_a_hint_when_the_gateway_stops() {
 }
 
 /// A stream of events.
-struct Events {
+pub(crate) struct Events {
     socket: BufReader<TcpStream>,
     /// What has come of the next event.
     rest: Vec<u8>,
@@ -69,9 +69,10 @@ struct Event {
 }
 
 impl Events {
-    async fn open(gateway: &Gateway, last_id: Option<&str>) -> Self {
+    /// Asks for events of these symbols, after this one.
+    pub(crate) async fn open(gateway: &Gateway, symbols: &[&str], last_id: Option<&str>) -> Self {
         let address = gateway.url().strip_prefix("http://").unwrap();
-        let symbols = SYMBOLS.join(",");
+        let symbols = symbols.join(",");
         let resume = last_id.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
         let request = format!(
             "GET /stream/sse?symbols={symbols}&key={PUBLIC_KEY} HTTP/1.1\r\nHost: {address}\r\n{resume}\r\n"

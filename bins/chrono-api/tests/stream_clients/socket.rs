@@ -7,7 +7,9 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// How long to wait for a message, on a busy machine.
@@ -56,6 +58,14 @@ impl Socket {
         let command =
             json!({"action": "subscribe", "symbols": symbols, "epoch": epoch, "since": seq});
         self.send(command).await;
+    }
+
+    /// Closes, and waits for the close in answer (RFC 6455, section 5.5.1).
+    pub(crate) async fn close(mut self) {
+        let frame = CloseFrame { code: CloseCode::Away, reason: Utf8Bytes::from_static("bye") };
+        self.inner.close(Some(frame.clone())).await.unwrap();
+        let answer = timeout(PATIENCE, self.inner.next()).await.expect("no answer to the close");
+        assert_eq!(answer.expect("the stream broke").unwrap(), Message::Close(Some(frame)));
     }
 
     /// Waits for the next message.

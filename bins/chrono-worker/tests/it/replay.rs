@@ -25,7 +25,7 @@ fn options(path: &Path, plan: RunPlan) -> ReplayOptions {
         plan,
         ticker_volume: TickerVolume::Move,
         unreadable: Unreadable::Count,
-        pause_max: Duration::from_secs(60),
+        pause_max: Duration::from_mins(1),
         backoff: Backoff {
             first: Duration::from_millis(1),
             longest: Duration::from_millis(4),

@@ -53,9 +53,9 @@ pub struct Consensus {
     /// `ok`, `thin`, `disputed` or `no_quorum`.
     #[serde(default)]
     pub status: Option<String>,
-    /// Each source's price, age and weight, or why it was left out; where it was asked for.
+    /// Each source's price, age and weight, and whether it counted; where it was asked for.
     #[serde(default)]
-    pub explain: Option<Box<RawValue>>,
+    pub votes: Option<Box<RawValue>>,
 }
 
 impl ConsensusQuery {

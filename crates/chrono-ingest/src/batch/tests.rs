@@ -88,6 +88,23 @@ fn a_number_as_price_gets_a_hint() {
 }
 
 #[test]
+fn an_integer_of_any_length_is_one_feed_s_fault() {
+    let long = "1".repeat(40);
+    assert_eq!(fault(&with("price", &long)).field, "price");
+    let batch = parse(&envelope(&with("metadata", &format!("{{\"id\":{long}}}")))).unwrap();
+    assert_eq!(batch.ticks.len(), 1);
+}
+
+#[test]
+fn the_fingerprint_holds_what_was_sent_in_a_refused_feed() {
+    let of = |price: &str| {
+        parse(&envelope(&format!("{GOOD},{}", with("price", price)))).unwrap().fingerprint
+    };
+    assert_ne!(of(&format!("\"{}1\"", "9".repeat(200))), of(&format!("\"{}2\"", "9".repeat(200))));
+    assert_ne!(of("1"), of("2"));
+}
+
+#[test]
 fn a_field_given_twice_is_refused_also_when_escaped() {
     let twice = GOOD.replacen('{', r#"{"pr\u0069ce":"1","#, 1);
     assert_eq!(fault(&twice).field, "price");

@@ -216,20 +216,25 @@ async fn a_writer_that_is_dropped_in_a_commit_settles_it_in_its_next_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_hangs_is_answered_for_in_time() {
+async fn a_commit_that_outlasts_every_patience_is_published_once_when_it_lands() {
     let mut house = house(IngestSettings::default()).await;
-    house.store.next_commit(Fault::Hang);
+    house.store.next_commit(Fault::Late(Duration::from_secs(30)));
     house.start_writer();
     let answered = async {
-        let hung = house.ingest.submit(batch("A/B", &["1"]), None).await;
-        assert!(matches!(hung, Err(IngestError::OutcomeUnknown)));
+        let late = house.ingest.submit(batch("A/B", &["1"]), None).await;
+        assert!(matches!(late, Err(IngestError::OutcomeUnknown)));
         let waiting = house.ingest.submit(batch("A/B", &["2"]), None).await;
         assert!(matches!(waiting, Err(IngestError::Expired)));
     };
     timeout(Duration::from_secs(7), answered).await.unwrap();
     tokio::time::sleep(COMMIT_PATIENCE).await;
-    house.ingest.submit(batch("A/B", &["3"]), None).await.unwrap();
-    assert_eq!(prices(&house.published().await), ["3"], "what was given up is never stored");
+    let refused = house.ingest.submit(batch("A/B", &["3"]), None).await;
+    assert!(matches!(refused, Err(IngestError::NotStored(_))), "{refused:?}");
+    assert!(house.published().await.is_empty());
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(prices(&house.published().await), ["1"], "without a new batch");
+    house.ingest.submit(batch("A/B", &["4"]), None).await.unwrap();
+    assert_eq!(prices(&house.published().await), ["1", "4"]);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono_cache::{LateSpan, LatestBook};
-use chrono_domain::{Clock, Symbol, Timestamp};
+use chrono_domain::{Clock, StoredTick, Symbol, Timestamp};
 use chrono_storage::{Progress, Snapshot, Store};
 use metrics::counter;
 
@@ -101,10 +101,15 @@ impl ConsensusRecorder {
         Ok(Progress::More)
     }
 
-    /// Stores the answers of one time for every symbol with a tick after `since`.
+    /// Stores the answers of one time for every symbol with a tick after `since`, or that came in after its step.
+    ///
+    /// The moment alone would leave out a feed that lags, the coming in alone a tick that was too new for that step.
     async fn store_answers(&self, at: Timestamp, since: Timestamp) -> Result<(), QueryError> {
-        let entries = self.book.entries();
-        let ticked = entries.iter().filter(|entry| entry.newest.tick.timestamp > since);
+        let (entries, last_step) = (self.book.entries(), since.plus(SETTLE));
+        let is_new = |stored: &Arc<StoredTick>| {
+            stored.tick.timestamp > since || stored.ingested_at >= last_step
+        };
+        let ticked = entries.iter().filter(|entry| entry.by_source.iter().any(is_new));
         let symbols: Vec<Symbol> = ticked.map(|entry| entry.newest.tick.symbol).collect();
         for some in symbols.chunks(COMMIT_SNAPSHOTS) {
             let mut snapshots = Vec::with_capacity(some.len());
@@ -134,8 +139,9 @@ impl ConsensusRecorder {
             self.put("late", snapshots).await?;
             left -= times.len().min(left);
             if let Some(last) = times.last().filter(|_| left == 0) {
+                // The end stays, even before the start: it says how far the late ticks reach.
                 let from = last.plus(Duration::from_micros(1));
-                rest.push(LateSpan { symbol, from, to: to.max(from) });
+                rest.push(LateSpan { symbol, from, to });
             }
         }
         Ok(rest)

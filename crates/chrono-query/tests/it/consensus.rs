@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use chrono_domain::ConsensusStatus;
-use chrono_query::{ConsensusQuery, Explain, QueryError};
-use chrono_storage::model::ReadFault;
+use chrono_query::{ConsensusPrice, ConsensusQuery, Explain, QueryError};
+use chrono_storage::model::{Fault, ReadFault};
 use chrono_storage::{Snapshot, SnapshotStore};
 
 use crate::house::{House, at, json, source, symbol, tick, tick_of};
@@ -126,7 +126,7 @@ async fn a_tick_that_is_late_by_seconds_ends_a_latest_answer_too() {
 }
 
 #[tokio::test]
-async fn a_stored_answer_of_exactly_the_time_is_given_with_its_revision() {
+async fn a_stored_answer_that_is_not_what_the_ticks_say_is_revised_at_the_read() {
     let house = house().await;
     house.record().await;
     let time = at("2025-10-09T12:34:00Z");
@@ -145,11 +145,12 @@ async fn a_stored_answer_of_exactly_the_time_is_given_with_its_revision() {
     };
     let revised = Snapshot { median: "7.5".into(), ..stored.clone() };
     house.store.put_snapshots(vec![stored, revised]).await.unwrap();
-    let answer =
-        json(&house.kept.consensus_json(&query(Some("2025-10-09T12:34:00Z"))).await.unwrap());
-    let found = &answer["data"][0];
-    assert_eq!((&found["median"], &found["revision"]), (&"7.5".into(), &1.into()));
-    assert_eq!((&found["status"], &found["price"]), (&"disputed".into(), &serde_json::Value::Null));
+    for _ in 0..2 {
+        let query = query(Some("2025-10-09T12:34:00Z"));
+        let found = house.fresh.consensus(&query).await.unwrap().prices.remove(0);
+        assert_eq!((found.revision, found.status), (Some(2), ConsensusStatus::Ok));
+        assert_eq!((found.median.as_str(), found.num_feeds), ("67230.50", 4));
+    }
 
     let beside = query(Some("2025-10-09T12:34:00.000001Z"));
     let computed = house.kept.consensus(&beside).await.unwrap();
@@ -158,6 +159,40 @@ async fn a_stored_answer_of_exactly_the_time_is_given_with_its_revision() {
         ConsensusQuery { explain: Explain::Votes, ..query(Some("2025-10-09T12:34:00Z")) };
     let computed = house.kept.consensus(&explained).await.unwrap();
     assert_eq!((computed.prices[0].revision, computed.prices[0].num_feeds), (None, 4));
+}
+
+#[tokio::test]
+async fn a_late_tick_whose_mark_a_crash_lost_revises_the_stored_answer_at_the_read() {
+    let house = house().await;
+    house.post(tick("kraken", at("2025-10-09T12:34:54Z"), "67231.00")).await;
+    house.advance_ms(5_000);
+    house.record().await;
+    house.store_only(tick("kraken", at("2025-10-09T12:34:30Z"), "67235.00"), |_, _| {}).await;
+    let restarted = house.restarted().await;
+    let time = at("2025-10-09T12:34:55Z");
+    let figures = query(Some("2025-10-09T12:34:55Z"));
+    let votes = ConsensusQuery { explain: Explain::Votes, ..figures.clone() };
+    let computed = restarted.consensus(&votes).await.unwrap().prices.remove(0);
+    let answer = restarted.consensus(&figures).await.unwrap().prices.remove(0);
+    assert_eq!((answer.revision, answer.num_feeds), (Some(1), 6));
+    assert_eq!(answer, ConsensusPrice { revision: Some(1), votes: None, ..computed });
+    let stored = house.store.snapshot(symbol("BTC/USD"), time).await.unwrap().unwrap();
+    assert_eq!((stored.revision, stored.num_feeds), (1, 6));
+}
+
+#[tokio::test]
+async fn an_answer_whose_revision_cannot_be_stored_is_given_without() {
+    let house = house().await;
+    house.post(tick("kraken", at("2025-10-09T12:34:54Z"), "67231.00")).await;
+    house.advance_ms(5_000);
+    house.record().await;
+    house.store_only(tick("kraken", at("2025-10-09T12:34:30Z"), "67235.00"), |_, _| {}).await;
+    house.store.next_commit(Fault::Unavailable);
+    let query = query(Some("2025-10-09T12:34:55Z"));
+    for revision in [None, Some(1)] {
+        let found = house.fresh.consensus(&query).await.unwrap().prices.remove(0);
+        assert_eq!((found.revision, found.num_feeds), (revision, 6));
+    }
 }
 
 #[tokio::test]
@@ -192,6 +227,26 @@ async fn a_window_of_many_ticks_is_read_whole() {
     let query = ConsensusQuery { symbols: vec![symbol("ETH/USD")], ..query(None) };
     let answer = house.kept.consensus(&query).await.unwrap();
     assert_eq!(answer.prices[0].num_feeds, 16_400);
+}
+
+#[tokio::test]
+async fn a_third_computation_waits_for_one_of_two() {
+    let house = house().await;
+    let query = query(None);
+    let mut first = Box::pin(house.kept.consensus(&query));
+    let mut second = Box::pin(house.kept.consensus(&query));
+    let mut third = Box::pin(house.kept.consensus(&query));
+    house.store.next_read(ReadFault::Hang);
+    house.store.next_read(ReadFault::Hang);
+    assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+    assert!(poll(third.as_mut()).is_pending(), "both places are taken");
+    drop(first);
+    let answer = third.await.unwrap();
+    assert_eq!(answer.prices[0].num_feeds, 3);
+}
+
+fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
 }
 
 #[tokio::test]

@@ -80,6 +80,17 @@ impl House {
         Self { store, book, clock, shelf, kept, fresh, recorder }
     }
 
+    /// Replaces the process: the store is as it was, and the late marks are gone.
+    pub(crate) async fn restarted(&self) -> PriceQueries {
+        let (store, book) = (self.store.clone(), Arc::new(LatestBook::default()));
+        // As a recorder's first step does before it marks anything.
+        book.late().watch_from(Timestamp::MIN);
+        let settings = Arc::new(ConsensusSettings::default());
+        let queries = PriceQueries::new(store, book, Arc::new(Sieve), self.clock.clone(), settings);
+        queries.refresh().await.unwrap();
+        queries
+    }
+
     /// Stores a tick and publishes it, as the writer does.
     pub(crate) async fn post(&self, tick: Tick) {
         self.store_only(tick, |stored, late_before| self.book.apply([stored], late_before)).await;

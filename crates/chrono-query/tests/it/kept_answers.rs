@@ -138,6 +138,18 @@ async fn everything_that_changes_an_answer_is_in_its_key() {
 }
 
 #[tokio::test]
+async fn an_answer_up_to_now_is_not_kept_and_its_next_page_is() {
+    let house = house().await;
+    let up_to_now = RangeQuery { to: None, limit: Some(1), ..settled() };
+    let first = json(&house.kept.range_json(&up_to_now, MINUTES).await.unwrap());
+    assert_eq!(house.shelf.len(), 0);
+    let cursor = first["next_cursor"].as_str().map(str::to_owned);
+    assert!(cursor.is_some());
+    house.kept.range_json(&RangeQuery { cursor, ..up_to_now }, MINUTES).await.unwrap();
+    assert_eq!(house.shelf.len(), 1);
+}
+
+#[tokio::test]
 async fn a_very_large_answer_is_not_kept() {
     let house = house().await;
     for second in 0..10_000 {

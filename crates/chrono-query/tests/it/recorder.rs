@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono_domain::{Clock, Symbol, Timestamp};
 use chrono_query::{ConsensusQuery, Explain};
 use chrono_storage::model::{Fault, ReadFault};
-use chrono_storage::{Snapshot, SnapshotStore};
+use chrono_storage::{Progress, Snapshot, SnapshotStore};
 use proptest::prelude::*;
 
 use crate::house::{House, at, block_on, symbol, tick, tick_of};
@@ -39,6 +39,27 @@ async fn stores_an_answer_at_every_interval_while_ticks_come_in() {
     house.record().await;
     assert_eq!(stored_times(&house, symbol("BTC/USD")).await, ["2025-10-09T12:34:55Z"]);
     assert_eq!(stored_times(&house, symbol("ETH/USD")).await, ["2025-10-09T12:35:00Z"]);
+}
+
+#[tokio::test]
+async fn a_feed_that_lags_has_an_answer_at_every_interval() {
+    let house = House::new("2025-10-09T12:34:57Z");
+    for _ in 0..4 {
+        for source in ["a", "b"] {
+            let time = house.clock.now().minus(Duration::from_secs(10));
+            house.post(tick(source, time, "1")).await;
+        }
+        house.record().await;
+        house.advance_ms(5_000);
+    }
+    house.record().await;
+    let times = stored_times(&house, symbol("BTC/USD")).await;
+    let last = ["2025-10-09T12:35:05Z", "2025-10-09T12:35:10Z", "2025-10-09T12:35:15Z"];
+    assert_eq!(times[..2], ["2025-10-09T12:34:55Z", "2025-10-09T12:35:00Z"]);
+    assert_eq!(times[2..], last);
+    house.advance_ms(5_000);
+    house.record().await;
+    assert_eq!(stored_times(&house, symbol("BTC/USD")).await.len(), 5, "nothing came in");
 }
 
 #[tokio::test]
@@ -144,6 +165,44 @@ async fn a_long_backfill_is_worked_off_in_steps() {
     for time in times {
         let found = house.store.snapshot(symbol, time).await.unwrap().unwrap();
         assert_eq!(found.revision, 1, "{time}");
+    }
+}
+
+#[tokio::test]
+async fn a_late_tick_that_is_worked_off_in_steps_reaches_no_further() {
+    let house = House::new(NOW);
+    let late = at("2025-10-09T12:00:00Z");
+    let after = |ms| late.plus(Duration::from_millis(ms));
+    house.post(tick("a", after(1_000), "2")).await;
+    house.record().await;
+    let other = |at| Snapshot {
+        symbol: symbol("BTC/USD"),
+        at,
+        revision: 0,
+        price: None,
+        status: "disputed".into(),
+        median: "7".into(),
+        mean: "8".into(),
+        std_dev: None,
+        sources: Vec::new(),
+        num_feeds: 9,
+        computed_at: at,
+    };
+    // The window is five minutes, and the last of these lies beyond it.
+    let times = (0..=600).map(|half| after(half * 500)).chain([after(300_001)]);
+    let stored: Vec<Snapshot> = times.map(other).collect();
+    house.store.put_snapshots(stored.clone()).await.unwrap();
+    house.post(tick("a", late, "1")).await;
+    assert_eq!(house.recorder.step(house.clock.now()).await.unwrap(), Progress::More);
+    let pending = |at: Timestamp| {
+        house.book.late().is_pending(&symbol("BTC/USD"), at.minus(Duration::from_mins(5)), at)
+    };
+    assert!(!pending(after(249_500)) && pending(after(250_000)) && pending(after(300_000)));
+    assert!(!pending(after(300_001)), "beyond the reach");
+    house.record().await;
+    for before in stored {
+        let found = house.store.snapshot(before.symbol, before.at).await.unwrap().unwrap();
+        assert_eq!(found.revision, u32::from(before.at <= after(300_000)), "{}", before.at);
     }
 }
 

@@ -29,8 +29,9 @@ const FIND_KEY: &str =
     "SELECT fingerprint, receipt FROM idempotency WHERE worker_id = ?1 AND key = ?2";
 const ADD_KEY: &str = "INSERT INTO idempotency (worker_id, key, fingerprint, receipt, received_at) \
     VALUES (?1, ?2, ?3, ?4, ?5)";
-const FORGET_KEYS: &str = "DELETE FROM idempotency WHERE (worker_id, key) IN \
-    (SELECT worker_id, key FROM idempotency WHERE received_at < ?1 ORDER BY received_at LIMIT ?2)";
+const OLD_KEYS: &str = "SELECT worker_id, key FROM idempotency WHERE received_at < ?1 \
+    ORDER BY received_at LIMIT ?2";
+const FORGET_KEY: &str = "DELETE FROM idempotency WHERE worker_id = ?1 AND key = ?2";
 
 /// What became of one batch of a call.
 type Outcome = Result<Appended, StoreError>;
@@ -40,36 +41,15 @@ pub(super) fn append(
     writer: &mut Writer,
     batches: &[Arc<NewBatch>],
 ) -> Result<Vec<Outcome>, Fault> {
-    append_watched(writer, batches, |_outcomes| ())
-}
-
-/// Stores batches, but answers before the commit: the control that a durability test must catch.
-#[cfg(feature = "failpoints")]
-pub(super) fn append_answered_early(
-    writer: &mut Writer,
-    batches: &[Arc<NewBatch>],
-    reply: tokio::sync::oneshot::Sender<Result<Vec<Outcome>, Fault>>,
-) -> Result<(), Fault> {
-    let answer = |outcomes: &mut Vec<Outcome>| drop(reply.send(Ok(std::mem::take(outcomes))));
-    append_watched(writer, batches, answer).map(drop)
-}
-
-/// Stores batches in one commit, and shows their outcomes before it.
-fn append_watched(
-    writer: &mut Writer,
-    batches: &[Arc<NewBatch>],
-    before_commit: impl FnOnce(&mut Vec<Outcome>),
-) -> Result<Vec<Outcome>, Fault> {
     hit("before_begin");
     let outcomes = writer.transact(|transaction, memory| {
         let memory = Memory::fresh(memory, transaction)?;
         let mut next = transaction.prepare_cached(NEXT_ARRIVAL)?.query_one([], |row| row.get(0))?;
         let outcomes =
             batches.iter().map(|batch| store_whole(transaction, memory, batch, &mut next));
-        let mut outcomes = outcomes.collect::<Result<_, _>>()?;
+        let outcomes = outcomes.collect::<Result<_, _>>()?;
         hit("after_insert");
         transaction.prepare_cached(SET_NEXT_ARRIVAL)?.execute([next])?;
-        before_commit(&mut outcomes);
         hit("before_commit");
         Ok(outcomes)
     })?;
@@ -78,9 +58,18 @@ fn append_watched(
 }
 
 /// Forgets idempotency keys taken in before a time.
+///
+/// One by one: SQLite finds no index for a `DELETE` by a list of pairs.
 pub(super) fn forget_keys(connection: &Connection, before: Timestamp) -> Result<u64, Fault> {
-    let mut statement = connection.prepare_cached(FORGET_KEYS)?;
-    Ok(statement.execute([before.micros(), FORGOTTEN_MAX])? as u64)
+    let old = connection
+        .prepare_cached(OLD_KEYS)?
+        .query_map([before.micros(), FORGOTTEN_MAX], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<Vec<(i64, String)>, _>>()?;
+    let mut forget = connection.prepare_cached(FORGET_KEY)?;
+    for (worker_id, key) in &old {
+        forget.execute(params![worker_id, key])?;
+    }
+    Ok(old.len() as u64)
 }
 
 /// Stores one batch, or takes back what it began and lets the others be.

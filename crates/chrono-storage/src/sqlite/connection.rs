@@ -1,10 +1,16 @@
 //! Connections as the lanes hold them.
 
+use std::ffi::c_int;
+use std::sync::Weak;
+
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::fault::{Fault, commit_fault};
 use super::memory::Memory;
 use super::open::StoreFile;
+
+/// Steps of SQLite's machine between two looks at whether a read is still wanted: well under a millisecond.
+const STEPS_UNASKED: c_int = 1_000;
 
 /// The connection that writes, with what it remembers.
 #[derive(Debug)]
@@ -46,8 +52,11 @@ impl Reader {
 
     /// Gives one moment of the store, which commits of meanwhile do not change.
     ///
-    /// It must be short: the log file grows for as long as it is held.
-    pub(super) fn snapshot(&mut self) -> Result<Transaction<'_>, Fault> {
+    /// It must be short: the log file grows for as long as it is held. Once nobody holds what `wanted_by` points to,
+    /// its statements fail as interrupted.
+    pub(super) fn snapshot(&mut self, wanted_by: Weak<()>) -> Result<Transaction<'_>, Fault> {
+        let is_unwanted = move || wanted_by.strong_count() == 0;
+        self.connection.progress_handler(STEPS_UNASKED, Some(is_unwanted))?;
         Ok(self.connection.transaction()?)
     }
 }

@@ -69,7 +69,8 @@ impl<C: 'static> Calls<C> {
     /// Queues work and waits for its result.
     ///
     /// # Cancel safety
-    /// Work whose caller has gone before its turn is not done; work that has begun is finished.
+    /// Work whose caller has gone before its turn is not done; work that has begun is finished, unless it looks after
+    /// its caller itself, as reads do.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut C) -> Result<T, Fault> + Send + 'static,
@@ -84,22 +85,6 @@ impl<C: 'static> Calls<C> {
             // A caller that has gone does not want its answer.
             drop(reply.send(outcome));
             next
-        }))?;
-        answer.await.unwrap_or(Err(Fault::Lost))
-    }
-
-    /// Queues work that answers by itself, and waits for that.
-    #[cfg(feature = "failpoints")]
-    pub(super) async fn call_answered_within<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut C, oneshot::Sender<Result<T, Fault>>) -> Result<(), Fault>
-        + Send
-        + 'static,
-    ) -> Result<T, Fault> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Box::new(|connection| {
-            let worked = connection.and_then(|connection| work(connection, reply));
-            if worked.is_ok() { Next::Keep } else { Next::Reopen }
         }))?;
         answer.await.unwrap_or(Err(Fault::Lost))
     }

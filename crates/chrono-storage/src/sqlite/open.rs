@@ -37,16 +37,6 @@ pub enum Synchronous {
     Off,
 }
 
-/// When an append is answered; anything but `AfterCommit` is a control that must fail.
-#[cfg(feature = "failpoints")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acknowledge {
-    /// After its commit, as promised.
-    AfterCommit,
-    /// Before it.
-    BeforeCommit,
-}
-
 /// How a store is opened.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -65,9 +55,6 @@ pub struct Settings {
     /// How far a commit must have come.
     #[cfg(feature = "failpoints")]
     pub synchronous: Synchronous,
-    /// When an append is answered.
-    #[cfg(feature = "failpoints")]
-    pub acknowledge: Acknowledge,
 }
 
 impl Settings {
@@ -82,8 +69,6 @@ impl Settings {
             busy_timeout: Duration::from_secs(5),
             #[cfg(feature = "failpoints")]
             synchronous: Synchronous::Full,
-            #[cfg(feature = "failpoints")]
-            acknowledge: Acknowledge::AfterCommit,
         }
     }
 }

@@ -82,6 +82,10 @@ async fn a_refused_batch_takes_nothing_and_harms_no_neighbour() {
         vec![batch("stranger", Some(("b", 1)), vec![tick("NEW/USD", "new", NOW, "1", None)])];
     let outcomes = running.store.append(again).await.unwrap();
     assert!(matches!(&outcomes[..], [Ok(Appended::Stored(Arrival(4)))]));
+    let new = TickRange::of(Symbol::try_new("NEW/USD").unwrap());
+    assert_eq!(texts(&running.store, &new).await, [(4, "1".to_owned(), None)]);
+    let names = running.store.names().await.unwrap();
+    assert_eq!((names.symbols.len(), names.sources.len(), names.workers.len()), (2, 2, 2));
 }
 
 #[tokio::test]

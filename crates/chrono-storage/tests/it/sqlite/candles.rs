@@ -299,6 +299,56 @@ async fn a_backfill_of_a_day_and_live_ticks_agree_with_the_model_at_each_step() 
 }
 
 #[tokio::test]
+async fn ticks_just_before_at_and_just_after_the_watermark_are_in_their_candles() {
+    for hour in [HOUR, 0] {
+        let pair = Pair::new();
+        let watermark = BASE + DAY + hour;
+        pair.append(watermark - MINUTE, &[sent("kraken", watermark - 5, "5")]).await;
+        materialise_all(&pair.running.store, watermark).await;
+        for at in [watermark + 1, watermark, watermark - 1] {
+            for source in ["kraken", "binance"] {
+                pair.append(watermark, &[sent(source, at, "6.5")]).await;
+                pair.ask_all().await;
+                pair.look(0).await;
+            }
+        }
+        materialise_all(&pair.running.store, watermark + MINUTE).await;
+        pair.ask_all().await;
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_stops_in_the_middle_of_many_ticks_stops_between_minutes() {
+    let pair = Pair::new();
+    let ticks: Vec<Sent> =
+        (0..3_000).map(|nth| sent("kraken", BASE + nth * 250_000 + nth % 7, "2.5")).collect();
+    for some in ticks.chunks(1_000) {
+        pair.append(BASE, some).await;
+    }
+    let mut steps = 0;
+    while pair.running.store.materialise(time(BASE + DAY)).await.unwrap() == Progress::More {
+        steps += 1;
+        let ends = (BASE, BASE + DAY);
+        let (symbol, order, limit) = (SYMBOLS[0], Order::OldestFirst, 1_000);
+        for interval in [Interval::M1, Interval::H1, Interval::D1] {
+            pair.ask(&Asked { symbol, source: None, interval, ends, order, limit }).await;
+        }
+    }
+    assert!(steps > 3, "{steps}");
+    assert_eq!(recount_all(&pair.running.store, 4).await.mismatches, 0);
+}
+
+#[tokio::test]
+async fn what_waited_before_a_crash_is_materialised_after_it() {
+    let pair = Pair::new();
+    pair.append(BASE, &[sent("kraken", BASE + 1, "2.5")]).await;
+    let pair = pair.crash();
+    materialise_all(&pair.running.store, BASE + DAY).await;
+    // Three levels of the source, and of all together.
+    assert_eq!(recount_all(&pair.running.store, 1).await, Recount { checked: 6, mismatches: 0 });
+}
+
+#[tokio::test]
 async fn ticks_at_both_ends_of_time_are_in_their_buckets() {
     let pair = Pair::new();
     let last = Timestamp::MAX.micros();
