@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono_domain::{Seq, Symbol};
+use chrono_domain::Symbol;
 
 use crate::outbox::{ClientId, Outbox};
 use crate::topic::Topic;
@@ -39,8 +39,6 @@ struct Held {
     topic: u32,
     /// The client's place among the topic's subscribers.
     place: u32,
-    /// The client is entitled to what came after this.
-    from: Seq,
     /// Its current values were sent, or will be.
     valued: bool,
 }
@@ -86,8 +84,8 @@ impl Registry {
         self.find(id, topic).is_some()
     }
 
-    /// Subscribes a client to what comes after `from`, unless it holds the topic; answers the topic's id.
-    pub(crate) fn subscribe(&mut self, id: ClientId, topic: Topic, from: Seq) -> Option<u32> {
+    /// Subscribes a client, unless it holds the topic; answers the topic's id.
+    pub(crate) fn subscribe(&mut self, id: ClientId, topic: Topic) -> Option<u32> {
         let topic_id = self.intern(topic);
         let (Some(member), Some(entry)) =
             (self.clients.get_mut(&id), self.topics.get_mut(topic_id as usize))
@@ -98,7 +96,7 @@ impl Registry {
         if let Err(at) = member.held.binary_search_by_key(&topic_id, |held| held.topic) {
             let place = u32::try_from(entry.outboxes.len()).ok()?;
             entry.outboxes.push(Arc::clone(&member.outbox));
-            member.held.insert(at, Held { topic: topic_id, place, from, valued: false });
+            member.held.insert(at, Held { topic: topic_id, place, valued: false });
             if let Some(count) = member.ranks.get_mut(topic.rank()) {
                 *count += 1;
             }
@@ -122,14 +120,12 @@ impl Registry {
             .flat_map(|entry| &entry.outboxes)
     }
 
-    /// Tells whether a frame is among those a client subscribed to.
-    pub(crate) fn is_entitled(&self, id: ClientId, symbol: &Symbol, seq: Seq) -> bool {
+    /// Tells whether a client holds a topic that covers the symbol.
+    pub(crate) fn is_subscribed(&self, id: ClientId, symbol: &Symbol) -> bool {
         let Some(member) = self.clients.get(&id) else { return false };
         let covering = Topic::covering(symbol);
-        let ranked = covering.iter().zip(member.ranks);
-        ranked
-            .filter(|(_, held)| *held > 0)
-            .any(|(topic, _)| self.find(id, topic).is_some_and(|held| held.from < seq))
+        let mut ranked = covering.iter().zip(member.ranks);
+        ranked.any(|(topic, held)| held > 0 && self.holds(id, topic))
     }
 
     /// Notes that the current values of a topic that a client holds were sent, or will be.

@@ -152,7 +152,7 @@ impl Slice<'_> {
         self.send(self.core.values.after(behind.synced), self.core.head, behind);
     }
 
-    /// Sends those of the frames up to a number that the client is entitled to.
+    /// Sends those of the frames up to a number that the client holds a topic of.
     fn send<'f>(
         &mut self,
         frames: impl Iterator<Item = &'f Arc<Frame>>,
@@ -165,7 +165,8 @@ impl Slice<'_> {
             }
             self.looks -= 1;
             behind.synced = frame.seq;
-            if self.core.registry.is_entitled(self.id, &frame.symbol, frame.seq) {
+            // Whatever is held was subscribed to at or before the position, so the frame is owed.
+            if self.core.registry.is_subscribed(self.id, &frame.symbol) {
                 behind.owed = behind.owed.saturating_sub(1);
                 self.batch.push(Outgoing::Live(Arc::clone(frame)));
             }

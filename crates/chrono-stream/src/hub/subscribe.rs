@@ -103,7 +103,7 @@ impl Client {
             Some(Resumption::Gap { .. } | Resumption::Reset) => true,
         };
         let room = self.hub.settings.topics_max;
-        let (topics, surplus) = core.hold(id, &request.topics, from, room);
+        let (topics, surplus) = core.hold(id, &request.topics, room);
         if snapshot {
             let asked: Vec<_> = topics.iter().map(|(_, id)| *id).collect();
             core.queue_snapshots(id, &mut state, &asked, position);
@@ -150,13 +150,12 @@ impl Core {
         &mut self,
         id: ClientId,
         topics: &[Topic],
-        from: Seq,
         topics_max: usize,
     ) -> (Vec<(Topic, u32)>, Vec<Topic>) {
         let (mut held, mut surplus) = (Vec::with_capacity(topics.len()), Vec::new());
         for topic in topics {
             let room = self.registry.held_len(id) < topics_max || self.registry.holds(id, topic);
-            match room.then(|| self.registry.subscribe(id, *topic, from)).flatten() {
+            match room.then(|| self.registry.subscribe(id, *topic)).flatten() {
                 Some(topic_id) => held.push((*topic, topic_id)),
                 None => surplus.push(*topic),
             }

@@ -237,6 +237,20 @@ fn answers_that_nobody_reads_are_bounded() {
 }
 
 #[test]
+fn answers_that_are_read_may_be_many() {
+    let mut talk = Talk::with(
+        StreamSettings { messages_burst: 1_000_000, ..StreamSettings::default() },
+        Peer::Talking,
+    );
+    talk.auth(Some("key"));
+    let ping = json!({ "action": "ping", "id": "x".repeat(64) }).to_string();
+    for _ in 0..NOTICE_BYTES_MAX / 64 {
+        talk.says(&ping);
+    }
+    assert_eq!(talk.session.closing(), None);
+}
+
+#[test]
 fn a_heartbeat_comes_every_interval_with_position_and_lag() {
     let mut talk = Talk::known();
     talk.session.heard_at = Duration::from_secs(1_000);

@@ -78,6 +78,7 @@ async fn events_are_the_messages_with_ids_to_resume_from() {
     let update = reader.next().await;
     assert_eq!((update.id, &update.data["seq"]), (Some(format!("{epoch}-3")), &3.into()));
     drop(reader);
+    desk.until_open(0).await;
     let header = format!("Last-Event-ID: {epoch}-3\r\n");
     let mut reader = Reader::events(desk.address, "symbols=A/B", &header).await;
     assert_eq!(reader.next().await.id, Some(format!("{epoch}-3")));

@@ -109,7 +109,8 @@ async fn tries_again_after_a_failure_and_tells_how_long_it_lasts() {
 async fn wakes_whoever_has_something_to_take() {
     let (client, _) = run(vec![Ok(BusRead::Entries(vec![entry(1, 1, 0)]))]).await;
     let woken = || std::future::poll_fn(|cx| client.poll_woken(cx));
-    woken().await;
+    let soon = tokio::time::timeout(Duration::from_secs(1), woken()).await;
+    assert!(soon.is_ok(), "not woken");
     assert_eq!(drain(&client), ["1"]);
     let again = tokio::time::timeout(Duration::from_secs(1), woken()).await;
     assert!(again.is_err(), "nothing more to take");
