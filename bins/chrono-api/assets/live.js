@@ -74,14 +74,16 @@ function connect() {
   opened.onmessage = ({ data }) => {
     heard = performance.now();
     const message = JSON.parse(data);
-    if (message.seq !== undefined) seq = Math.max(seq ?? 0, message.seq);
+    // What came before an update or a heartbeat was seen; a snapshot or an answer says nothing of the others.
+    if (message.type === "heartbeat" || (message.type === "price_update" && !message.snapshot)) seq = message.seq;
     switch (message.type) {
       case "authenticated":
-        send({ action: "subscribe", symbols: ["*"], ...(epoch === null ? {} : { epoch, since: seq }) });
+        send({ action: "subscribe", symbols: ["*"], ...(seq === null ? {} : { epoch, since: seq }) });
         break;
       case "subscribed":
         failures = 0;
-        ({ epoch, seq } = message);
+        if (message.epoch !== epoch) seq = null;
+        epoch = message.epoch;
         show("live", "live");
         if (rows.size === 0) note("No price yet: post a batch to /internal/ingest and it appears here.");
         break;
