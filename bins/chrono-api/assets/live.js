@@ -1,5 +1,5 @@
 // The live page: one WebSocket, one row a symbol. After a loss it resumes with the epoch and the sequence number of
-// the last message, as any client of /stream can.
+// the last update, as any client of /stream can.
 
 // A point of a line stands for half a second, a line for two minutes.
 const POINT_MS = 500;

@@ -16,8 +16,8 @@ pub struct Position {
 
 /// Follows the messages and keeps the position.
 ///
-/// It goes forward only on what proves that everything before was written: a live update, a heartbeat, a gap. An
-/// acknowledgement tells where the bus is, not what this stream has seen, so it counts at the very start only.
+/// It begins with and goes forward only on what proves that everything before was written: a live update, a heartbeat, a
+/// gap. An acknowledgement tells where the bus is, not which snapshots this stream has seen, so it gives the epoch only.
 #[derive(Debug, Default)]
 pub(crate) struct Tracker {
     position: Option<Position>,
@@ -41,9 +41,6 @@ impl Tracker {
         match event {
             Event::Subscribed { epoch: Some(epoch), seq: Some(seq), .. } => {
                 self.head = Some(Position { epoch: epoch.clone(), seq: *seq });
-                if self.position.is_none() && !self.resuming {
-                    self.position.clone_from(&self.head);
-                }
             }
             Event::PriceUpdate(update) if !update.snapshot => self.reach(update.seq),
             Event::Heartbeat { seq, .. } => self.reach(*seq),
@@ -52,9 +49,9 @@ impl Tracker {
                 self.resuming = false;
                 self.reach(Some(*to));
             }
-            Event::Reset { epoch } => {
+            Event::Reset { .. } => {
                 self.resuming = false;
-                self.position = self.head.clone().filter(|head| head.epoch == *epoch);
+                self.position = None;
             }
             _ => {}
         }
@@ -64,8 +61,12 @@ impl Tracker {
         if self.resuming {
             return;
         }
-        if let (Some(position), Some(seq)) = (&mut self.position, seq) {
+        let Some(seq) = seq else { return };
+        if let Some(position) = &mut self.position {
             position.seq = position.seq.max(seq);
+        } else {
+            let epoch = self.head.as_ref().map(|head| head.epoch.clone());
+            self.position = epoch.map(|epoch| Position { epoch, seq });
         }
     }
 }
@@ -105,15 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn starts_at_the_first_acknowledgement_and_follows_updates() {
+    fn starts_at_the_first_live_update_and_follows_them() {
         let mut tracker = Tracker::default();
-        let events = [
-            subscribed("e", 5),
-            Event::PriceUpdate(PriceUpdate { snapshot: true, ..update(99) }),
-            Event::PriceUpdate(update(6)),
-            subscribed("e", 50),
-            Event::PriceUpdate(update(7)),
-        ];
+        let snapshot = Event::PriceUpdate(PriceUpdate { snapshot: true, ..update(99) });
+        assert_eq!(after(&mut tracker, &[subscribed("e", 5), snapshot]), None);
+        let events =
+            [Event::PriceUpdate(update(6)), subscribed("e", 50), Event::PriceUpdate(update(7))];
         assert_eq!(after(&mut tracker, &events), Some(("e".to_owned(), 7)));
         let heartbeat =
             Event::Heartbeat { timestamp: String::new(), seq: Some(60), bus_lag_ms: None };
@@ -123,7 +121,7 @@ mod tests {
     #[test]
     fn a_resumed_stream_keeps_its_place_until_the_answer() {
         let mut tracker = Tracker::default();
-        after(&mut tracker, &[subscribed("e", 5)]);
+        after(&mut tracker, &[subscribed("e", 4), Event::PriceUpdate(update(5))]);
         tracker.reconnected();
         assert_eq!(after(&mut tracker, &[subscribed("e", 90)]), Some(("e".to_owned(), 5)));
         let events = [Event::Resumed { from: 6, to: 90 }, Event::PriceUpdate(update(6))];
@@ -142,13 +140,11 @@ mod tests {
     #[test]
     fn a_reset_starts_over_in_the_new_epoch() {
         let mut tracker = Tracker::default();
-        after(&mut tracker, &[subscribed("e", 5)]);
+        after(&mut tracker, &[subscribed("e", 4), Event::PriceUpdate(update(5))]);
         tracker.reconnected();
         let reset = Event::Reset { epoch: "f".to_owned() };
-        let events = [subscribed("f", 2), reset.clone()];
-        assert_eq!(after(&mut tracker, &events), Some(("f".to_owned(), 2)));
-        tracker.reconnected();
-        let events = [Event::Reset { epoch: "g".to_owned() }, subscribed("g", 3)];
-        assert_eq!(after(&mut tracker, &events), Some(("g".to_owned(), 3)));
+        assert_eq!(after(&mut tracker, &[subscribed("f", 2), reset]), None);
+        let next = Event::PriceUpdate(update(3));
+        assert_eq!(after(&mut tracker, &[next]), Some(("f".to_owned(), 3)));
     }
 }
