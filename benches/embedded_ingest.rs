@@ -27,8 +27,9 @@ fn main() -> anyhow::Result<()> {
     let mut figures = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
         let directory = tempfile::tempdir()?;
-        let gateway =
-            GatewayCommand::new(&binary, directory.path()).with("LOG_LEVEL", "warn").start()?;
+        let gateway = GatewayCommand::new(&binary, directory.path())
+            .with("LOG_LEVEL", "warn,chrono_api::serve=info")
+            .start()?;
         let batched = feeds_per_second(&gateway, 10, 100)?;
         let single = feeds_per_second(&gateway, 64, 1)?;
         gateway.stop()?;
