@@ -8,6 +8,9 @@ use chrono_auth::customer_of;
 
 use super::Settings;
 
+/// The least that running out of descriptors teaches: a listener with few connections is not the one that used them up.
+const LEARNED_MIN: usize = 64;
+
 /// Says which bound a connection met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
@@ -74,7 +77,8 @@ impl Admission {
     /// for the store's files and for whoever asks how things are.
     pub(super) fn learn_descriptor_limit(&self) -> usize {
         let mut counts = self.counts();
-        counts.open_max = counts.open_max.min(counts.open - counts.open / 10).max(1);
+        let held = (counts.open - counts.open / 10).max(LEARNED_MIN);
+        counts.open_max = counts.open_max.min(held);
         counts.open_max
     }
 
