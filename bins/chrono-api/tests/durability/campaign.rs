@@ -12,7 +12,7 @@ use chrono_testkit::{Gateway, GatewayCommand, INTERNAL_KEY, PUBLIC_KEY, scratch}
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use crate::feeds::{FeedMaker, late_hours};
+use crate::feeds::{FeedMaker, late_hours, late_stretches};
 use crate::load::{Load, post};
 use crate::random::Random;
 
@@ -96,14 +96,14 @@ impl Campaign {
     /// Starts the writers and the reader.
     pub(crate) fn load(&mut self, gateway: &Gateway) -> anyhow::Result<Load> {
         self.loads += 1;
-        // Two of the hours for each load, so that its check does not read all of them.
-        let late_hours: Vec<_> = (0..2).map(|_| *self.random.pick(&self.late_hours)).collect();
+        let now = self.clock.now().micros();
+        let late = late_stretches(&mut self.random, &self.late_hours, now);
         let makers = (0..WRITERS).map(|writer| FeedMaker {
             worker: format!("writer-{writer}"),
             random: self.random.fork(),
             serial: Arc::clone(&self.serial),
             clock: Arc::clone(&self.clock),
-            late_hours: late_hours.clone(),
+            late: late.clone(),
         });
         let makers = makers.collect();
         let (writing, reading) = (gateway.client(INTERNAL_KEY)?, gateway.client(PUBLIC_KEY)?);

@@ -17,6 +17,8 @@ const BAD_SOURCE: &str = "Not A Source";
 
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3_600 * SECOND;
+/// Length of a stretch of late ticks: short, so that its buckets hold several, and a check need not read much.
+const STRETCH: i64 = 8 * SECOND;
 
 /// Makes the batches of one writer.
 #[derive(Debug)]
@@ -26,8 +28,8 @@ pub(crate) struct FeedMaker {
     /// Numbers that make every price another.
     pub(crate) serial: Arc<AtomicU64>,
     pub(crate) clock: Arc<SystemClock>,
-    /// Starts of the hours of the past that late ticks fall into.
-    pub(crate) late_hours: Vec<i64>,
+    /// Starts of the stretches of the past that late ticks fall into.
+    pub(crate) late: Vec<i64>,
 }
 
 impl FeedMaker {
@@ -82,20 +84,13 @@ impl FeedMaker {
         }
     }
 
-    /// Mostly now, with ties; some ahead, some late: a little, about where candles are stored already, and by days.
+    /// Mostly now, with ties; some ahead, some a little late, some in stretches of the past.
     fn time(&mut self, now: i64) -> i64 {
-        let late = |random: &mut Random, least, most| {
-            now - i64::try_from(random.within(least, most)).unwrap()
-        };
         let at = match self.random.next() % 100 {
             0..72 => now,
             72..76 => now + SECOND,
-            76..88 => late(&mut self.random, 0, 5_000_000),
-            88..94 => late(&mut self.random, 50_000_000, 200_000_000),
-            _ => {
-                let hour = *self.random.pick(&self.late_hours);
-                hour + i64::try_from(self.random.next() % HOUR.unsigned_abs()).unwrap()
-            }
+            76..88 => now - self.random.micros(3 * SECOND),
+            _ => *self.random.pick(&self.late) + self.random.micros(STRETCH),
         };
         match self.random.next() % 4 {
             0 => at,
@@ -122,8 +117,16 @@ pub(crate) fn posted(batch: &SentBatch, now: i64) -> IngestBatch {
     }
 }
 
-/// Gives hours of the last weeks for late ticks to fall into.
+/// Gives hours of the last weeks for late ticks to fall into, again and again.
 pub(crate) fn late_hours(random: &mut Random, now: i64) -> Vec<i64> {
-    let hour = |_| (now / HOUR - i64::try_from(random.within(2, 480)).unwrap()) * HOUR;
-    (0..12).map(hour).collect()
+    (0..12).map(|_| now - now % HOUR - HOUR * random.whole(2, 480)).collect()
+}
+
+/// Gives where the late ticks of one load fall: two stretches of the hours, and one where candles are about to be
+/// stored, or just were.
+pub(crate) fn late_stretches(random: &mut Random, hours: &[i64], now: i64) -> Vec<i64> {
+    let mut stretches: Vec<_> =
+        (0..2).map(|_| *random.pick(hours) + random.micros(HOUR - STRETCH)).collect();
+    stretches.push(now - SECOND * random.whole(50, 200));
+    stretches
 }

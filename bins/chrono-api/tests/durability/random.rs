@@ -21,6 +21,16 @@ impl Random {
         least + self.next() % (most - least + 1)
     }
 
+    /// Gives a whole number from `least` to `most`.
+    pub(crate) fn whole(&mut self, least: u32, most: u32) -> i64 {
+        i64::try_from(self.within(least.into(), most.into())).unwrap()
+    }
+
+    /// Gives a time from nothing to less than `below`, in microseconds.
+    pub(crate) fn micros(&mut self, below: i64) -> i64 {
+        i64::try_from(self.next() % below.unsigned_abs()).unwrap()
+    }
+
     /// Tells yes so often in a hundred.
     pub(crate) fn percent(&mut self, often: u64) -> bool {
         self.next() % 100 < often

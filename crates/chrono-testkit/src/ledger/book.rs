@@ -1,6 +1,6 @@
 //! What the ledger's lines add up to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::readback::Window;
 
-/// Microseconds in an hour.
-const HOUR: i64 = 3_600_000_000;
+/// Feeds closer than this, in microseconds, are read back in one stretch: too little, and there are many short ones; too
+/// much, and what lies between is read again and again.
+const APART: i64 = 10_000_000;
 
 /// A feed as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,21 +176,21 @@ impl Book {
         self.series.keys().map(String::as_str)
     }
 
-    /// Gives the stretches of time, an hour at most, that the batches from a number on touch.
+    /// Gives the stretches of time that the batches from a number on touch, apart by more than [`APART`].
     pub(super) fn windows_since(&self, first: usize) -> Vec<Window> {
-        let mut hours: BTreeMap<(&str, i64), (i64, i64)> = BTreeMap::new();
-        let feeds = self.batches.iter().skip(first).flat_map(|batch| &batch.sent.feeds);
-        for feed in feeds {
-            let ends =
-                hours.entry((&feed.symbol, feed.at.div_euclid(HOUR))).or_insert((feed.at, feed.at));
-            *ends = (ends.0.min(feed.at), ends.1.max(feed.at));
+        let mut times: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+        for feed in self.batches.iter().skip(first).flat_map(|batch| &batch.sent.feeds) {
+            times.entry(&feed.symbol).or_default().insert(feed.at);
         }
-        let window = |((symbol, _), (from, to)): ((&str, i64), (i64, i64))| Window {
-            symbol: symbol.to_owned(),
-            from,
-            to,
-        };
-        hours.into_iter().map(window).collect()
+        let mut windows: Vec<Window> = Vec::new();
+        for (symbol, at) in times.iter().flat_map(|(symbol, of)| of.iter().map(|at| (*symbol, *at)))
+        {
+            match windows.last_mut() {
+                Some(last) if last.symbol == symbol && at - last.to <= APART => last.to = at,
+                _ => windows.push(Window { symbol: symbol.to_owned(), from: at, to: at }),
+            }
+        }
+        windows
     }
 
     /// Gives one stretch of time a symbol, over everything that was sent.
