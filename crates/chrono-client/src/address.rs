@@ -11,7 +11,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// A checked base URL: `http` or `https`, a host, perhaps a port and a path prefix.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
-    /// The schemes of requests and of WebSockets.
+    /// The schemes of requests and of streams.
     schemes: (&'static str, &'static str),
     authority: String,
     prefix: String,

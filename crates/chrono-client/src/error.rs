@@ -137,7 +137,11 @@ impl ClientError {
 
     pub(crate) fn transport(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let source = source.into();
-        if is_untrusted(source.as_ref()) { Self::Untrusted(source) } else { Self::Transport(source) }
+        if is_untrusted(source.as_ref()) {
+            Self::Untrusted(source)
+        } else {
+            Self::Transport(source)
+        }
     }
 
     pub(crate) fn timed_out(what: &'static str) -> Self {

@@ -120,11 +120,10 @@ impl Gate {
         };
         let key = match presented(request.headers(), query) {
             Presented::One(key) => key,
-            Presented::Several => return Err(self.refuse(peer.ip())),
             Presented::None if route.key_place == KeyPlace::HeaderQueryOrLater => {
                 return Ok(());
             }
-            Presented::None => return Err(self.refuse(peer.ip())),
+            Presented::None | Presented::Several => return Err(self.refuse(peer.ip())),
         };
         let principal = self.authenticate(&key, peer.ip())?;
         let principal = &*passage.principal.insert(principal);
@@ -200,6 +199,26 @@ mod tests {
         assert_eq!(presented(&none, Some("a=1&key=a%62c")), one("abc"));
         assert_eq!(presented(&none, Some("monkey=abc")), Presented::None);
         assert_eq!(presented(&headers(&[(AUTHORIZATION, "Basic abc")]), None), Presented::None);
+    }
+
+    #[test]
+    fn junk_keys_fill_no_table() {
+        let text = "chrono_public_test_key_001";
+        let key = ConfiguredKey::try_new(Role::Public, Tier::Free, &text.into()).unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::MIN));
+        let keyring = Arc::new(Keyring::new([key]));
+        let limit = Limit::per_minute(std::num::NonZeroU32::MIN);
+        let gate = Gate::new(keyring, Limits::default(), limit, clock);
+        for number in 0..100_000_u32 {
+            let key = match number % 3 {
+                0 => format!("chrono_public_of_nobody_{number}"),
+                1 => format!("chrono_public_abcdefgh_{number:049}"),
+                _ => format!("noise {number}"),
+            };
+            assert!(gate.authenticate(&key, [192, 0, 2, 1].into()).is_err());
+        }
+        assert_eq!((gate.limiter.buckets(), gate.failures.buckets()), (0, 1));
+        assert!(gate.authenticate(text, [192, 0, 2, 1].into()).is_ok());
     }
 
     #[test]

@@ -45,7 +45,9 @@ impl Conversation {
             match tls {
                 // Boxed: a handshake is far larger than what connections without one need.
                 Some(tls) => Box::pin(tls.open(stream, wrap, &settings)).await.map(Link::Right),
-                None => speaks(&stream, settings.first_byte).await.then(|| Link::Left(wrap(stream))),
+                None => {
+                    speaks(&stream, settings.first_byte).await.then(|| Link::Left(wrap(stream)))
+                }
             }
         };
         let Some(Some(link)) = draining.run_until_cancelled(opening).await else { return };

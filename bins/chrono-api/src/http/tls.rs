@@ -29,7 +29,8 @@ const ALPN: &[u8] = b"http/1.1";
 /// 5.1). Higher queues old prices for readers that lag, lower makes more and smaller records of a long answer.
 const UNSENT_BYTES_MAX: usize = 16 * 1024;
 /// What a client hears that speaks without TLS.
-const PLAIN_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n\
+const PLAIN_ANSWER: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n\
     This port speaks TLS only: use https or wss.\n";
 
 /// Where the certificate and its key are.
@@ -192,7 +193,8 @@ struct Texts {
 
 impl Texts {
     fn read(files: &TlsFiles) -> Result<Self, TlsFault> {
-        let cert = read(&files.cert).map_err(|fault| TlsFault::Certificate(pem::Error::Io(fault)))?;
+        let cert =
+            read(&files.cert).map_err(|fault| TlsFault::Certificate(pem::Error::Io(fault)))?;
         let key = read(&files.key).map_err(|fault| TlsFault::Key(pem::Error::Io(fault)))?;
         Ok(Self { cert, key })
     }

@@ -52,13 +52,7 @@ fn status_of(head: &str) -> u16 {
     head.get(9..12).unwrap().parse().unwrap()
 }
 
-fn send(
-    url: &str,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> TcpStream {
+fn send(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
     let host = url.strip_prefix("http://").unwrap();
     let lines: Vec<String> =
         headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();

@@ -76,11 +76,7 @@ fn sample(row: &Row) -> (String, String, u16) {
         "/internal/delegations" => {
             let delegation = json!({"delegator_id": "d", "provider_id": "p", "amount": "1",
                 "percentage": "50", "timestamp": PAST, "metadata": null});
-            return (
-                row.pattern.to_owned(),
-                json!({"delegations": [delegation]}).to_string(),
-                200,
-            );
+            return (row.pattern.to_owned(), json!({"delegations": [delegation]}).to_string(), 200);
         }
         "/stream" => return (row.pattern.to_owned(), String::new(), 101),
         "/prices/latest" | "/stream/sse" => format!("{}?symbols=BTC/USD", row.pattern),
@@ -88,9 +84,18 @@ fn sample(row: &Row) -> (String, String, u16) {
         "/aggregates/consensus" => {
             format!("/aggregates/consensus?symbols=BTC/USD&timestamp={PAST}")
         }
-        "/" | "/assets/live.css" | "/assets/live.js" | "/health" | "/health/live"
-        | "/health/ready" | "/metrics" | "/metadata/symbols" | "/metadata/sources"
-        | "/metadata/intervals" | "/metadata/system" | "/delegations" => row.pattern.to_owned(),
+        "/"
+        | "/assets/live.css"
+        | "/assets/live.js"
+        | "/health"
+        | "/health/live"
+        | "/health/ready"
+        | "/metrics"
+        | "/metadata/symbols"
+        | "/metadata/sources"
+        | "/metadata/intervals"
+        | "/metadata/system"
+        | "/delegations" => row.pattern.to_owned(),
         other => panic!("{other} has no sample: say what a good request looks like"),
     };
     (path, String::new(), 200)

@@ -31,11 +31,15 @@ fn no_request_fails_while_the_old_key_and_the_new_one_are_live() {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
-                    clients.iter().for_each(|live| ask_with_all(&service, live, &asked));
+                    for live in &clients {
+                        ask_with_all(&service, live, &asked);
+                    }
                 }
             });
         }
-        (0..ROUNDS).for_each(|_| rotate_all(&service, &office, &clients));
+        for _ in 0..ROUNDS {
+            rotate_all(&service, &office, &clients);
+        }
         over.store(true, Ordering::Relaxed);
     });
     let asked = asked.into_inner();

@@ -213,6 +213,7 @@ fn files_that_are_no_pair_are_named_with_every_other_fault() {
     let fine = [("TLS_CERT", path("cert")), ("TLS_KEY", path("key"))];
     let fine = fine.each_ref().map(|(name, path)| (*name, path.as_str()));
     assert!(run(dir.path(), &fine, &["config"]).status.success());
-    let demo = run(dir.path(), &[], &["demo", "--tls-cert", &path("cert"), "--tls-key", &path("key")]);
+    let demo =
+        run(dir.path(), &[], &["demo", "--tls-cert", &path("cert"), "--tls-key", &path("key")]);
     assert!(!demo.status.success() && text(&demo.stderr).contains("plain HTTP"));
 }

@@ -159,7 +159,10 @@ async fn a_handshake_in_pieces_of_a_byte_is_a_handshake() {
     let name = ServerName::try_from("localhost").unwrap();
     let connector = TlsConnector::from(Arc::new(secure.client_config()));
     let mut stream = timeout(SOON, connector.connect(name, near)).await.unwrap().unwrap();
-    stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = String::new();
     timeout(SOON, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
