@@ -41,15 +41,15 @@ impl Conversation {
         }
         let other = Peer::new(peer);
         let wrap = |stream| TimedIo::new(stream, other.clone(), settings.write_stall, permit);
-        let opening = async {
+        // Boxed, both: what opens a connection, and a handshake above all, is not to be held for the rest of it.
+        let opening = Box::pin(async {
             match tls {
-                // Boxed: a handshake is far larger than what connections without one need.
                 Some(tls) => Box::pin(tls.open(stream, wrap, &settings)).await.map(Link::Right),
                 None => {
                     speaks(&stream, settings.first_byte).await.then(|| Link::Left(wrap(stream)))
                 }
             }
-        };
+        });
         let Some(Some(link)) = draining.run_until_cancelled(opening).await else { return };
         let io = TokioIo::new(link);
         let service = service_fn(move |request| {

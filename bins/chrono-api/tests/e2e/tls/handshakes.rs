@@ -177,11 +177,3 @@ async fn whoever_speaks_plain_http_is_told_what_the_port_speaks() {
     timeout(SOON, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("TLS"), "{answer}");
 }
-
-#[tokio::test]
-async fn a_connection_that_says_nothing_after_its_handshake_is_closed() {
-    let secure = Secure::start(&[]);
-    let mut stream = secure.connect().await.unwrap();
-    let read = timeout(SOON, stream.read(&mut [0; 1])).await.expect("never closed");
-    assert!(matches!(read, Ok(0) | Err(_)));
-}
