@@ -19,7 +19,6 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 pub use body::{Body, BoxError};
@@ -32,7 +31,7 @@ pub use timed_io::TimedIo;
 pub use tls::{Tls, TlsFault, TlsFiles};
 
 /// The bytes of a connection, without or with TLS.
-pub type Link = Either<TimedIo, Box<TlsStream<TimedIo>>>;
+pub type Link = Either<TimedIo, tls::Secured>;
 
 /// Gives every request its response.
 pub trait Answer: Send + Sync + 'static {

@@ -46,3 +46,23 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), ClientError> {
     }
     if count == 0 { Err(fault("there is none".to_owned())) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_authorities_must_hold_some_and_be_of_use() {
+        let manifest = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        let missing = Path::new("/no/such/file.pem");
+        for (tls, file, what) in [
+            (true, manifest, "there is none"),
+            (true, missing, "/no/such/file.pem"),
+            (false, missing, "https://"),
+        ] {
+            let fault = trust(tls, Some(file)).unwrap_err().to_string();
+            assert!(fault.contains(what), "{fault}");
+        }
+        assert!(trust(true, None).is_ok() && trust(false, None).is_ok());
+    }
+}
