@@ -111,9 +111,14 @@ async fn handshakes_that_lead_nowhere_are_cut_while_others_are_served() {
         () = served => {}
     }
     let metrics = secure.metrics(secure.authority()).await;
-    for (reason, count) in [("deadline", 3 * EACH), ("broken", EACH), ("invalid", EACH)] {
-        let line = format!("tls_handshakes_failed_total{{reason=\"{reason}\"}} {count}");
-        assert!(metrics.contains(&line), "{line} in {metrics}");
+    // The one that is served may be in a handshake when the last of the others is cut, and then leaves it.
+    for (reason, count, more) in
+        [("deadline", 3 * EACH, 0), ("broken", EACH, 1), ("invalid", EACH, 0)]
+    {
+        let name = format!("tls_handshakes_failed_total{{reason=\"{reason}\"}} ");
+        let counted = metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap();
+        let counted: usize = counted.parse().unwrap();
+        assert!((count..=count + more).contains(&counted), "{reason}: {counted}");
     }
     assert!(!metrics.contains("task_panics_total"), "{metrics}");
 }
