@@ -135,25 +135,29 @@ fn parse(text: &str) -> Result<Decimal, DecimalError> {
         None => (text, ""),
     };
     let leading_zero = integer.len() > 1 && integer.starts_with('0');
-    if integer.is_empty() || leading_zero || !all_digits(integer) || !all_digits(fraction) {
+    let (Some(whole), Some(part)) = (digits(integer), digits(fraction)) else {
+        return Err(DecimalError::Grammar);
+    };
+    if integer.is_empty() || leading_zero {
         return Err(DecimalError::Grammar);
     }
     if integer.len() > INTEGER_DIGITS_MAX || fraction.len() > FRACTION_DIGITS_MAX {
         return Err(DecimalError::TooLong);
     }
-    let mantissa = integer
-        .bytes()
-        .chain(fraction.bytes())
-        .fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
+    let scale = u32::try_from(fraction.len()).unwrap_or(u32::MAX);
+    let mantissa = i128::from(whole) * i128::from(10_u64.pow(scale)) + i128::from(part);
     if mantissa >= 10_i128.pow(SIGNIFICANT_DIGITS_MAX) {
         return Err(DecimalError::TooPrecise);
     }
-    let scale = u32::try_from(fraction.len()).unwrap_or(u32::MAX);
     Decimal::try_from_i128_with_scale(mantissa, scale).map_err(|_fault| DecimalError::TooPrecise)
 }
 
-fn all_digits(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
+/// Reads plain digits, of which the value holds 19; none where another character stands.
+fn digits(text: &str) -> Option<u64> {
+    text.bytes().try_fold(0_u64, |sum, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then(|| sum.wrapping_mul(10).wrapping_add(digit.into()))
+    })
 }
 
 #[cfg(test)]

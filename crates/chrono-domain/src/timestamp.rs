@@ -62,6 +62,9 @@ impl Timestamp {
     /// # Errors
     /// [`TimestampError::Format`] or [`TimestampError::Range`].
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimestampError> {
+        if let Some(usual) = parse_usual(text.as_bytes()) {
+            return Ok(usual);
+        }
         let parsed =
             OffsetDateTime::parse(text, &Rfc3339).map_err(|_fault| TimestampError::Format)?;
         let micros = parsed.unix_timestamp_nanos().div_euclid(1_000);
@@ -135,6 +138,70 @@ impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Timestamp({self})")
     }
+}
+
+/// Reads the form that machines write, `2025-10-09T12:34:56[.123456789]Z`; all others, and all faults, are none.
+fn parse_usual(text: &[u8]) -> Option<Timestamp> {
+    let (&head, rest) = text.split_first_chunk::<19>()?;
+    let fraction = rest.strip_suffix(b"Z")?;
+    let [y0, y1, y2, y3, b'-', mo0, mo1, b'-', d0, d1, b'T', h0, h1, b':', mi0, mi1, b':', s0, s1] =
+        head
+    else {
+        return None;
+    };
+    let year = number(&[y0, y1, y2, y3])?;
+    let (month, day) = (number(&[mo0, mo1])?, number(&[d0, d1])?);
+    let (hour, minute, second) = (number(&[h0, h1])?, number(&[mi0, mi1])?, number(&[s0, s1])?);
+    if year < 1970 || day < 1 || day > days_of_month(year, month) {
+        return None;
+    }
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let seconds = ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+    Some(Timestamp(seconds * SECOND + micros_of(fraction)?))
+}
+
+/// Gives the microseconds of a fraction with its point, or of none at all; finer digits are cut off.
+fn micros_of(fraction: &[u8]) -> Option<i64> {
+    let Some((point, digits)) = fraction.split_first() else { return Some(0) };
+    if *point != b'.' || !(1..=9).contains(&digits.len()) {
+        return None;
+    }
+    let kept = digits.get(..6).unwrap_or(digits);
+    number(digits)?;
+    let missing = u32::try_from(6 - kept.len()).ok()?;
+    Some(number(kept)? * 10_i64.pow(missing))
+}
+
+/// Reads at most 18 plain digits.
+fn number(digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(0_i64, |sum, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then(|| sum * 10 + i64::from(digit))
+    })
+}
+
+/// Gives the length of a month from 1 to 12, and zero for every other number.
+const fn days_of_month(year: i64, month: i64) -> i64 {
+    match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 0,
+    }
+}
+
+/// Counts the days from 1970 to a date of the Gregorian calendar, after `days_from_civil` of
+/// <https://howardhinnant.github.io/date_algorithms.html>; for years from 1 on.
+const fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    // Years begin in March, so that the leap day is their last.
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
 }
 
 struct Text {
@@ -214,7 +281,48 @@ mod tests {
         assert!(Timestamp::parse_rfc3339("10000-01-01T00:00:00Z").is_err());
     }
 
+    /// What the `time` crate makes of a text.
+    fn oracle(text: &str) -> Result<Timestamp, TimestampError> {
+        let parsed =
+            OffsetDateTime::parse(text, &Rfc3339).map_err(|_fault| TimestampError::Format)?;
+        let micros = parsed.unix_timestamp_nanos().div_euclid(1_000);
+        i64::try_from(micros)
+            .map_err(|_fault| TimestampError::Range)
+            .and_then(Timestamp::from_micros)
+    }
+
+    #[test]
+    fn reads_every_day_as_another_calendar_does() {
+        // Every 400 years are alike.
+        for day in 0..=146_097 {
+            let at = OffsetDateTime::from_unix_timestamp(day * 86_400 + 86_399).unwrap();
+            let text = at.format(&Rfc3339).unwrap();
+            assert_eq!(parse_usual(text.as_bytes()), oracle(&text).ok(), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn reads_what_another_parser_reads(
+            date in "(19|20|99|00)[0-9]{2}-[01][0-9]-[0-3][0-9]",
+            between in "[Tt _]",
+            time in "[0-2][0-9]:[0-6][0-9]:([0-5][0-9]|60)",
+            fraction in "(\\.[0-9]{0,12})?",
+            zone in "(Z|z|[+-][0-2][0-9]:[0-5][0-9]|)",
+        ) {
+            let text = format!("{date}{between}{time}{fraction}{zone}");
+            prop_assert_eq!(Timestamp::parse_rfc3339(&text), oracle(&text), "{}", text);
+        }
+
+        #[test]
+        fn reads_a_time_with_one_byte_changed_as_another_parser_does(at in 0_usize..27, byte in any::<u8>()) {
+            let mut text = *b"2024-02-29T23:59:59.123456Z";
+            text[at.min(26)] = byte;
+            if let Ok(text) = std::str::from_utf8(&text) {
+                prop_assert_eq!(Timestamp::parse_rfc3339(text), oracle(text), "{}", text);
+            }
+        }
+
         #[test]
         fn reads_back_what_it_prints(micros in 0_i64..=MAX_MICROS) {
             let at = Timestamp::from_micros(micros).unwrap();

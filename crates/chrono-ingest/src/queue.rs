@@ -151,6 +151,8 @@ impl Ingest {
         batch: ParsedBatch,
         key: Option<IdempotencyKey>,
     ) -> Result<Receipt, IngestError> {
+        let idempotency =
+            key.map(|key| Idempotency { key, fingerprint: batch.fingerprint() });
         let (batch, faults) = self.admit(batch)?;
         if batch.ticks.is_empty() {
             self.tally.refused(batch.worker, &faults);
@@ -161,7 +163,7 @@ impl Ingest {
         let receipt = Bytes::from(serde_json::to_vec(&kept).unwrap_or_default());
         let new = Arc::new(NewBatch {
             worker: batch.worker,
-            idempotency: key.map(|key| Idempotency { key, fingerprint: batch.fingerprint }),
+            idempotency,
             ticks: batch.ticks,
             receipt,
             received_at: self.clock.now(),
