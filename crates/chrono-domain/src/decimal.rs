@@ -105,7 +105,7 @@ macro_rules! decimal_text {
     ($($name:ident),+) => {$(
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
+                write_plain(self.0, f)
             }
         }
 
@@ -126,6 +126,27 @@ macro_rules! decimal_text {
 }
 
 decimal_text!(Price, Volume);
+
+/// Writes a decimal that is not negative with all its places, in 64 bits as far as they go: wide divisions are slow.
+fn write_plain(value: Decimal, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (mantissa, mut buffer) = (value.mantissa().unsigned_abs(), itoa::Buffer::new());
+    let digits = match u64::try_from(mantissa) {
+        Ok(narrow) => buffer.format(narrow),
+        Err(_wide) => buffer.format(mantissa),
+    };
+    let scale = usize::try_from(value.scale()).unwrap_or(usize::MAX);
+    if scale == 0 {
+        return f.write_str(digits);
+    }
+    let whole_digits = digits.len().saturating_sub(scale);
+    let (whole, part) = digits.split_at(whole_digits);
+    f.write_str(if whole.is_empty() { "0" } else { whole })?;
+    f.write_str(".")?;
+    for _ in part.len()..scale {
+        f.write_str("0")?;
+    }
+    f.write_str(part)
+}
 
 /// Reads plain digits; `Decimal::from_str` would round, and takes exponents, signs and underscores.
 fn parse(text: &str) -> Result<Decimal, DecimalError> {

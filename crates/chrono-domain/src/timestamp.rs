@@ -211,19 +211,44 @@ struct Text {
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Never fails: the range was checked when the value was made.
-        let at =
-            OffsetDateTime::from_unix_timestamp(self.at.0 / SECOND).map_err(|_fault| fmt::Error)?;
-        let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
-        let (hour, minute, second) = at.to_hms();
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
-        let micros = self.at.0 % SECOND;
-        match self.digits {
-            0 => f.write_str("Z"),
-            3 => write!(f, ".{:03}Z", micros / 1_000),
-            _ => write!(f, ".{micros:06}Z"),
-        }
+        let (seconds, micros) = (self.at.0 / SECOND, self.at.0 % SECOND);
+        let (year, month, day) = date_of(seconds / 86_400);
+        let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+        let digit = |number: i64| u8::try_from(number % 10).map_or(b'0', |digit| b'0' + digit);
+        let pair = |number: i64| [digit(number / 10), digit(number)];
+        let triple = |number: i64| [digit(number / 100), digit(number / 10), digit(number)];
+        let ([y0, y1], [y2, y3]) = (pair(year / 100), pair(year));
+        let ([mo0, mo1], [d0, d1], [h0, h1]) = (pair(month), pair(day), pair(hour));
+        let ([mi0, mi1], [s0, s1]) = (pair(minute), pair(second));
+        let ([f0, f1, f2], [f3, f4, f5]) = (triple(micros / 1_000), triple(micros));
+        let text = [
+            y0, y1, y2, y3, b'-', mo0, mo1, b'-', d0, d1, b'T', h0, h1, b':', mi0, mi1, b':', s0,
+            s1, b'.', f0, f1, f2, f3, f4, f5,
+        ];
+        let kept = match self.digits {
+            0 => text.get(..19),
+            3 => text.get(..23),
+            _ => Some(text.as_slice()),
+        };
+        // Digits and marks are UTF-8 whatever they say.
+        f.write_str(std::str::from_utf8(kept.unwrap_or_default()).unwrap_or_default())?;
+        f.write_str("Z")
     }
+}
+
+/// Gives year, month and day of a number of days since 1970, after `civil_from_days` of
+/// <https://howardhinnant.github.io/date_algorithms.html>; for days from 1970 on.
+const fn date_of(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Counted from March, as the years are.
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let year = year_of_era + era * 400;
+    if month < 10 { (year, month + 3, day) } else { (year + 1, month - 9, day) }
 }
 
 #[cfg(test)]
@@ -298,6 +323,7 @@ mod tests {
             let at = OffsetDateTime::from_unix_timestamp(day * 86_400 + 86_399).unwrap();
             let text = at.format(&Rfc3339).unwrap();
             assert_eq!(parse_usual(text.as_bytes()), oracle(&text).ok(), "{text}");
+            assert_eq!(oracle(&text).unwrap().bucket_text().to_string(), text);
         }
     }
 
@@ -321,6 +347,16 @@ mod tests {
             if let Ok(text) = std::str::from_utf8(&text) {
                 prop_assert_eq!(Timestamp::parse_rfc3339(text), oracle(text), "{}", text);
             }
+        }
+
+        #[test]
+        fn prints_what_another_printer_does(micros in 0_i64..=MAX_MICROS, digits in 0_u8..3) {
+            let rounded = match digits { 0 => micros, 1 => micros / 1_000 * 1_000, _ => micros / SECOND * SECOND };
+            let at = Timestamp::from_micros(rounded).unwrap();
+            let other = OffsetDateTime::from_unix_timestamp_nanos(i128::from(rounded) * 1_000).unwrap();
+            let shown = at.to_string();
+            prop_assert_eq!(OffsetDateTime::parse(&shown, &Rfc3339).unwrap(), other);
+            prop_assert_eq!(shown.len(), if rounded % 1_000 == 0 { 24 } else { 27 });
         }
 
         #[test]

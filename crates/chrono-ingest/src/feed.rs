@@ -55,7 +55,8 @@ impl<'de> Visitor<'de> for FeedSeed<'_, 'de> {
                 "source" => (&mut feed.source, "source"),
                 "timestamp" => (&mut feed.timestamp, "timestamp"),
                 "metadata" => {
-                    let found = map.next_value_seed(FoundSeed { canonical: &mut *self.canonical })?;
+                    let found =
+                        map.next_value_seed(FoundSeed { canonical: &mut *self.canonical })?;
                     if feed.metadata.replace(found).is_some() {
                         feed.twice.get_or_insert("metadata");
                     }
