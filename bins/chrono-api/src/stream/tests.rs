@@ -5,7 +5,6 @@ mod endings;
 mod events;
 mod messages;
 
-use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
