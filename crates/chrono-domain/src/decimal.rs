@@ -134,13 +134,16 @@ fn write_plain(value: Decimal, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Ok(narrow) => buffer.format(narrow),
         Err(_wide) => buffer.format(mantissa),
     };
-    let scale = usize::try_from(value.scale()).unwrap_or(usize::MAX);
-    if scale == 0 {
-        return f.write_str(digits);
-    }
-    let whole_digits = digits.len().saturating_sub(scale);
-    let (whole, part) = digits.split_at(whole_digits);
+    write_scaled(digits, usize::try_from(value.scale()).unwrap_or(usize::MAX), f)
+}
+
+/// Writes the digits of an integer with the point before the last `scale` of them.
+pub(crate) fn write_scaled(digits: &str, scale: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (whole, part) = digits.split_at(digits.len().saturating_sub(scale));
     f.write_str(if whole.is_empty() { "0" } else { whole })?;
+    if scale == 0 {
+        return Ok(());
+    }
     f.write_str(".")?;
     for _ in part.len()..scale {
         f.write_str("0")?;
