@@ -98,6 +98,7 @@ fn gateway(clients: usize, joined: u8, rounds: Rounds) -> anyhow::Result<Deliver
     let mut poster = Poster::connect(server.address(), joined)?;
     // The symbols are known before, so that no client's first update is a new name's.
     poster.post()?;
+    poster.finish()?;
     let mut audience = Audience::subscribe(server.address(), clients, &symbols(joined))?;
     deliver(&server, &mut audience, clients, joined, rounds, || poster.post())
 }
@@ -154,6 +155,8 @@ struct Poster {
     socket: TcpStream,
     feeds: Feeds,
     turn: u64,
+    /// Whether the last batch is not answered yet.
+    waits: bool,
     read: Vec<u8>,
 }
 
@@ -162,31 +165,33 @@ impl Poster {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         let feeds = Feeds::new(0, feeds.into(), 0..u64::from(feeds), 0..1);
-        Ok(Self { socket, feeds, turn: 0, read: Vec::new() })
+        Ok(Self { socket, feeds, turn: 0, waits: false, read: Vec::new() })
     }
 
     /// Sends the next batch, once the one before is answered.
     fn post(&mut self) -> anyhow::Result<()> {
-        if self.turn > 0 {
-            self.finish()?;
-        }
+        self.finish()?;
         self.feeds.prepare(self.turn);
         self.turn += 1;
+        self.waits = true;
         Ok(self.socket.write_all(self.feeds.bytes())?)
     }
 
+    /// Waits for the answer to the last batch.
     fn finish(&mut self) -> anyhow::Result<()> {
         let mut buffer = [0; 1_024];
-        loop {
+        while self.waits {
             if let Some(answer) = find_answer(&self.read)? {
                 anyhow::ensure!(answer.status == 200, "{}", String::from_utf8_lossy(&self.read));
                 self.read.drain(..answer.bytes);
-                return Ok(());
+                self.waits = false;
+                break;
             }
             let bytes = self.socket.read(&mut buffer)?;
             anyhow::ensure!(bytes > 0, "the gateway closed the connection");
             self.read.extend(buffer.iter().take(bytes));
         }
+        Ok(())
     }
 }
 

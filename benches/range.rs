@@ -1,7 +1,7 @@
 //! Budgets of `/prices/range` on ten million stored ticks over two years, no answer from the cache: 24 h at 1m P95 ≤ 5 ms,
 //! 90 days at 1h ≤ 10 ms, 2 years at 1d ≤ 5 ms, and 10,000 raw ticks.
 //!
-//! Drives the release binary over loopback; build it first with `cargo build --release -p chrono-api`.
+//! `-- --symbols 1` stores a million instead, for a look at a machine that is slow to fill. Drives the release binary over loopback; build it first with `cargo build --release -p chrono-api`.
 
 use std::io::Write;
 use std::time::Duration;
@@ -17,7 +17,8 @@ const SUBJECT: &str = "Ranges";
 
 fn main() -> anyhow::Result<()> {
     let rounds = Rounds::from_arguments();
-    let history = History::new(rounds.of(10, 2), rounds.of(History::days(), 30));
+    let symbols = rounds.asked("--symbols").unwrap_or(rounds.of(10, 2));
+    let history = History::new(symbols, rounds.of(History::days(), 30));
     let gateway = scratch_gateway()?;
     let loaded = history.load(&gateway)?;
     let rate = count(history.ticks()) / loaded.elapsed.as_secs_f64();

@@ -24,6 +24,11 @@ impl Rounds {
         self.of(whole, whole.min(Duration::from_millis(300)))
     }
 
+    /// Gives the number after an argument such as `--symbols`; none when it is not there.
+    pub fn asked(self, name: &str) -> Option<u64> {
+        std::env::args().skip_while(|argument| argument != name).nth(1)?.parse().ok()
+    }
+
     /// Chooses between the whole and what is enough for a smoke run.
     pub fn of<T>(self, whole: T, quick: T) -> T {
         if self.quick { quick } else { whole }
