@@ -100,12 +100,10 @@ impl LatestBook {
             let late = stored.tick.timestamp < late_before;
             let Some(shard) = self.shard(&stored.tick.symbol) else { continue };
             let mut entries = shard.write().unwrap_or_else(PoisonError::into_inner);
-            match entries.get_mut(&stored.tick.symbol) {
-                Some(entry) => entry.take(stored, late),
-                None => {
-                    let first = Arc::new(LatestEntry::first(stored));
-                    entries.insert(stored.tick.symbol, first);
-                }
+            if let Some(entry) = entries.get_mut(&stored.tick.symbol) {
+                entry.take(stored, late);
+            } else {
+                entries.insert(stored.tick.symbol, Arc::new(LatestEntry::first(stored)));
             }
         }
     }

@@ -42,12 +42,11 @@ impl ExactSum {
         let (price, volume) = (price.decimal(), volume.decimal());
         let scale = price.scale() + volume.scale();
         let missing = SCALE.saturating_sub(scale);
-        let units = match price.mantissa().checked_mul(volume.mantissa()) {
-            Some(product) => scaled_up(product, missing),
-            None => {
-                let product = I256::from(price.mantissa()) * I256::from(volume.mantissa());
-                product * power_of_ten(missing)
-            }
+        let units = if let Some(product) = price.mantissa().checked_mul(volume.mantissa()) {
+            scaled_up(product, missing)
+        } else {
+            let product = I256::from(price.mantissa()) * I256::from(volume.mantissa());
+            product * power_of_ten(missing)
         };
         Self::from_units(units, scale)
     }

@@ -158,13 +158,14 @@ impl Ingest {
             return Err(IngestError::AllRefused(faults));
         }
         let kept = KeptReceipt { ingested: batch.ticks.len(), faults };
-        // Serialising plain strings and numbers cannot fail; an empty receipt would only blur a repeat's answer.
-        let receipt = Bytes::from(serde_json::to_vec(&kept).unwrap_or_default());
+        // Only a batch with a key can be repeated. Serialising plain strings and numbers cannot fail; an empty receipt
+        // would only blur a repeat's answer.
+        let receipt = idempotency.as_ref().and_then(|_| serde_json::to_vec(&kept).ok());
         let new = Arc::new(NewBatch {
             worker: batch.worker,
             idempotency,
             ticks: batch.ticks,
-            receipt,
+            receipt: Bytes::from(receipt.unwrap_or_default()),
             received_at: self.clock.now(),
         });
         let outcome = self.commit(Arc::clone(&new)).await;
