@@ -1,9 +1,10 @@
 //! Budget: from the commit of an update to its first and last socket, 100 clients, 2,000 updates/s: P99 < 0.5 ms and < 1 ms
 //! (of the sharded stage).
 //!
-//! The clients hear of a commit when the worker does: what is measured is the time from sending a tick to each of the two,
-//! whose difference is what the stream adds (the answer's counts from when the tick was to be sent). Drives the release binary over loopback; build it first with
-//! `cargo build --release -p chrono-api`.
+//! The moment of a commit is not to be seen from outside: what is measured begins when a tick is sent, so it holds the way
+//! in and the commit, too, and is no judgement of that budget; from first to last client is the stream's alone.
+//!
+//! Drives the release binary over loopback; build it first with `cargo build --release -p chrono-api`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -63,9 +64,8 @@ fn main() -> anyhow::Result<()> {
     for (to, spreads) in [("first", &firsts), ("last", &lasts)] {
         let name = format!("tick sent → {to} client, 100 clients, 2,000 updates/s, P99");
         Figure::new(SUBJECT, name, p99(spreads), "ms")
-            .limit(p99(&answers))
             .note(format!(
-                "{}; limit: tick sent → durable answer, {}",
+                "{}, commit included; durable answers, from when their ticks were to be sent: {}",
                 Spread::median(spreads),
                 Spread::median(&answers)
             ))
