@@ -1,7 +1,8 @@
 //! Budgets of `/prices/range` on ten million stored ticks over two years, no answer from the cache: 24 h at 1m P95 ≤ 5 ms,
 //! 90 days at 1h ≤ 10 ms, 2 years at 1d ≤ 5 ms, and 10,000 raw ticks.
 //!
-//! `-- --symbols 1` stores a million instead, for a look at a machine that is slow to fill. Drives the release binary over loopback; build it first with `cargo build --release -p chrono-api`.
+//! `-- --symbols 1` stores a million instead, for a look where filling is slow. Drives the release binary over loopback;
+//! build it first with `cargo build --release -p chrono-api`.
 
 use std::io::Write;
 use std::time::Duration;

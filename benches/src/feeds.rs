@@ -8,12 +8,14 @@ use chrono_testkit::INTERNAL_KEY;
 
 use crate::load::Request;
 
-/// A time as it is printed, to the millisecond; all are this long.
-const TIME: &str = "2025-10-09T12:34:56.123Z";
+/// A time as it is printed, to the microsecond; all are this long.
+const TIME: &str = "2025-10-09T12:34:56.123456Z";
 /// Where prices lie: 60,000.00 to 60,024.99, so that no source is an outlier.
 const PRICE_CENTS: u64 = 6_000_000;
 /// How far they spread, in cents.
 const PRICE_SPREAD_CENTS: u64 = 2_500;
+/// How far apart in their names two workers begin.
+const WORKER_STEP: u64 = 37;
 
 /// When the feeds of a batch happened.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +35,8 @@ pub struct Feeds {
     symbols: Range<u64>,
     sources: Range<u64>,
     times: Times,
+    /// Where in its names the worker begins.
+    offset: u64,
     clock: SystemClock,
 }
 
@@ -70,6 +74,7 @@ impl Feeds {
             symbols,
             sources,
             times: Times::Now,
+            offset: worker as u64 * WORKER_STEP,
             clock: SystemClock::new(),
         }
     }
@@ -100,7 +105,8 @@ impl Feeds {
         }
     }
 
-    fn feed(&mut self, slot: &Slot, number: u64, noise: u64) {
+    fn feed(&mut self, slot: &Slot, number: u64) {
+        let noise = scrambled(number ^ (self.symbols.start << 48) ^ (self.offset << 32));
         let in_turn = |range: &Range<u64>| range.start + number % (range.end - range.start);
         let (symbol, source) = (in_turn(&self.symbols), in_turn(&self.sources));
         let cents = PRICE_CENTS + noise % PRICE_SPREAD_CENTS;
@@ -122,7 +128,7 @@ impl Request for Feeds {
         let text = printed(now);
         self.write(self.head_time, text.as_bytes());
         for (number, slot) in (first..).zip(&slots) {
-            self.feed(slot, number, scrambled(number ^ (self.symbols.start << 48)));
+            self.feed(slot, number + self.offset);
             match self.times {
                 Times::Now => self.write(slot.time, text.as_bytes()),
                 Times::From(start, step) => {
@@ -191,10 +197,13 @@ impl Text {
     }
 }
 
-/// Prints a time to the millisecond.
+/// Prints a time to the microsecond, which the gateway does only where there are any.
 fn printed(time: Timestamp) -> String {
-    let millis = time.micros().div_euclid(1_000);
-    Timestamp::from_micros(millis * 1_000).unwrap_or(time).to_string()
+    let mut text = time.tick_text().to_string();
+    if text.len() < TIME.len() {
+        text.insert_str(text.len() - 1, "000");
+    }
+    text
 }
 
 /// Scatters numbers, so that prices and volumes compress no better than real ones (splitmix64, Steele et al. 2014).
@@ -218,9 +227,9 @@ mod tests {
         let body: serde_json::Value = serde_json::from_slice(feeds.body()).unwrap();
         assert_eq!(body["worker_id"], "bench-007");
         let feed = &body["feeds"][1];
-        assert_eq!(feed["symbol"], "S021/USD");
-        assert_eq!(feed["source"], "bench-2");
-        assert_eq!(feed["timestamp"], "2024-01-01T00:07:00.000Z");
+        assert_eq!(feed["symbol"], "S020/USD");
+        assert_eq!(feed["source"], "bench-3");
+        assert_eq!(feed["timestamp"], "2024-01-01T00:07:00.000000Z");
         assert!(feed["price"].as_str().unwrap().starts_with("600"), "{feed}");
         let bytes = feeds.bytes().len();
         feeds.prepare(3);

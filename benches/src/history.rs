@@ -21,6 +21,8 @@ const FEEDS: u64 = 100;
 const PATIENCE: Duration = Duration::from_hours(1);
 /// Share of a core below which a gateway without requests has settled.
 const SETTLED_CORES: f64 = 0.05;
+/// Steps of two seconds that must be calm: more than the five seconds that upkeep rests between its rounds.
+const CALM_STEPS: u32 = 4;
 const DAY: Duration = Duration::from_hours(24);
 
 /// What was taken in.
@@ -137,15 +139,16 @@ impl History {
 /// When it does not come to rest within an hour.
 pub fn settle(server: &Server) -> anyhow::Result<()> {
     let (started, step) = (Instant::now(), Duration::from_secs(2));
-    loop {
+    let mut calm = 0;
+    while calm < CALM_STEPS {
         let before = Usage::of(server.pid())?.cpu;
         std::thread::sleep(step);
         let used = Usage::of(server.pid())?.cpu.saturating_sub(before);
-        if used.as_secs_f64() / step.as_secs_f64() < SETTLED_CORES {
-            return Ok(());
-        }
+        let is_calm = used.as_secs_f64() / step.as_secs_f64() < SETTLED_CORES;
+        calm = if is_calm { calm + 1 } else { 0 };
         ensure!(started.elapsed() < PATIENCE, "the gateway does not come to rest");
     }
+    Ok(())
 }
 
 #[cfg(test)]

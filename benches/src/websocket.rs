@@ -115,7 +115,7 @@ impl Audience {
             for event in &self.events {
                 let client = self.clients.get_mut(event.token().0).context("a client")?;
                 let before = client.updates;
-                client.read(&mut self.buffer)?;
+                client.read(&mut self.buffer, &mut |_update| ())?;
                 ensure!(client.updates <= updates, "a client got more than was sent");
                 if before < updates && client.updates == updates {
                     waiting -= 1;
@@ -132,30 +132,38 @@ impl Audience {
     /// # Errors
     /// When a connection breaks.
     pub fn listen(&mut self, time: Duration) -> anyhow::Result<u64> {
+        let mut updates = 0;
+        self.listen_to(time, &mut |_update| updates += 1)?;
+        Ok(updates)
+    }
+
+    /// Reads what is there, for so long, and hands every update of every client over, as JSON.
+    ///
+    /// # Errors
+    /// When a connection breaks.
+    pub fn listen_to(&mut self, time: Duration, seen: &mut dyn FnMut(&[u8])) -> anyhow::Result<()> {
         let deadline = Instant::now() + time;
-        self.clients.iter_mut().for_each(|client| client.updates = 0);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                break;
+                return Ok(());
             }
             self.poll.poll(&mut self.events, Some(left))?;
             for event in &self.events {
                 let client = self.clients.get_mut(event.token().0).context("a client")?;
-                client.read(&mut self.buffer)?;
+                client.read(&mut self.buffer, seen)?;
             }
         }
-        Ok(self.clients.iter().map(|client| client.updates as u64).sum())
     }
 }
 
 impl Client {
-    fn read(&mut self, buffer: &mut [u8]) -> anyhow::Result<()> {
+    fn read(&mut self, buffer: &mut [u8], seen: &mut dyn FnMut(&[u8])) -> anyhow::Result<()> {
         loop {
             match self.socket.read(buffer) {
                 Ok(0) => bail!("a client was cut off"),
                 Ok(bytes) => {
-                    self.take(buffer.get(..bytes).context("bytes read")?);
+                    self.take(buffer.get(..bytes).context("bytes read")?, seen);
                     if bytes < buffer.len() {
                         return Ok(());
                     }
@@ -166,25 +174,28 @@ impl Client {
         }
     }
 
-    fn take(&mut self, read: &[u8]) {
+    fn take(&mut self, read: &[u8], seen: &mut dyn FnMut(&[u8])) {
         if self.part.is_empty() {
-            let used = self.count(read);
+            let used = self.count(read, seen);
             self.part.extend_from_slice(read.get(used..).unwrap_or_default());
         } else {
             let mut joined = std::mem::take(&mut self.part);
             joined.extend_from_slice(read);
-            let used = self.count(&joined);
+            let used = self.count(&joined, seen);
             joined.drain(..used);
             self.part = joined;
         }
     }
 
     /// Counts the updates among the whole frames; gives their bytes.
-    fn count(&mut self, bytes: &[u8]) -> usize {
+    fn count(&mut self, bytes: &[u8], seen: &mut dyn FnMut(&[u8])) -> usize {
         let mut used = 0;
         while let Some((payload, length)) = frame(bytes.get(used..).unwrap_or_default()) {
             used += length;
-            self.updates += usize::from(memmem::find(payload, UPDATE).is_some());
+            if memmem::find(payload, UPDATE).is_some() {
+                self.updates += 1;
+                seen(payload);
+            }
         }
         used
     }
