@@ -143,7 +143,8 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let write = |writer: &mut Writer| writer.transact(|connection, _names, _memory| work(connection));
+        let write =
+            |writer: &mut Writer| writer.transact(|connection, _names, _memory| work(connection));
         self.writer.call(write).await
     }
 
@@ -155,14 +156,22 @@ impl SqliteStore {
         self.look(move |reader| work(&reader.snapshot()?)).await
     }
 
-    /// Reads.
-    ///
-    /// # Cancel safety
-    /// Work whose caller has gone is stopped soon, so that it does not hold up those who wait for the reader.
+    /// Reads the whole store.
     async fn look<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.on_reader(work).await.map_err(Fault::of_read)
+    }
+
+    /// Runs work on a reader's lane.
+    ///
+    /// # Cancel safety
+    /// Work whose caller has gone is stopped soon, so that it does not hold up those who wait for the reader.
+    async fn on_reader<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reader) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
         // It lives for as long as this future does.
         let caller = Arc::new(());
         let wanted_by = Arc::downgrade(&caller);
@@ -170,7 +179,7 @@ impl SqliteStore {
             reader.serve(wanted_by)?;
             work(reader)
         };
-        self.reader.call(look).await.map_err(Fault::of_read)
+        self.reader.call(look).await
     }
 
     /// Refuses what only the owner of the file does: others have no part in its memory.

@@ -135,3 +135,44 @@ fn check(batch: &NewBatch) -> Result<(), serde_json::Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono_domain::{ManualClock, Price, Source, Symbol, Tick, Timestamp};
+
+    use super::super::open::{Settings, StoreFile};
+    use super::*;
+
+    fn batch(ticks: i64) -> Vec<Arc<NewBatch>> {
+        let tick = |nth| {
+            let (symbol, source) = (Symbol::try_new("A/B").unwrap(), Source::try_new("s").unwrap());
+            let at = Timestamp::from_micros(nth).unwrap();
+            Tick::try_new(symbol, source, Price::try_new("1").unwrap(), None, at).unwrap()
+        };
+        vec![Arc::new(NewBatch {
+            worker: WorkerId::try_new("w").unwrap(),
+            idempotency: None,
+            ticks: (0..ticks).map(tick).collect(),
+            receipt: Bytes::new(),
+            received_at: Timestamp::MIN,
+        })]
+    }
+
+    #[test]
+    fn a_full_disk_stores_nothing_and_a_writer_opened_anew_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp::MIN);
+        let file = StoreFile::open(Settings::new(dir.path().join("chrono.db")), &clock).unwrap();
+        let mut writer = Writer::open(&file).unwrap();
+        append(&mut writer, &batch(3)).unwrap();
+        writer.connection.pragma_update(None, "max_page_count", 1).unwrap();
+        let fault = append(&mut writer, &batch(10_000)).unwrap_err();
+        assert!(matches!(StoreError::from(fault), StoreError::Unavailable(_)));
+        drop(writer);
+        let mut writer = Writer::open(&file).unwrap();
+        let outcomes = append(&mut writer, &batch(1)).unwrap();
+        assert!(matches!(&outcomes[..], [Ok(Appended::Stored(Arrival(4)))]));
+        assert_eq!(file.memory.load().ticks, 4);
+    }
+}

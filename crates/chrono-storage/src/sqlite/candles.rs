@@ -33,9 +33,8 @@ pub(super) fn page(reader: &Reader, range: &CandleRange) -> Result<Vec<Bucket>, 
             for (start, candle) in view.parts.into_iter().flatten() {
                 add(&mut folded, start, &candle);
             }
-            let bucket = |(start, candle)| {
-                Ok(Bucket { start: Timestamp::from_micros(start)?, candle })
-            };
+            let bucket =
+                |(start, candle)| Ok(Bucket { start: Timestamp::from_micros(start)?, candle });
             match range.order {
                 Order::OldestFirst => folded.into_iter().take(range.limit).map(bucket).collect(),
                 Order::NewestFirst => {

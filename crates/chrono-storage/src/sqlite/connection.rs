@@ -68,7 +68,7 @@ impl Writer {
     /// Opens a connection and brings memory up to date before anything is written.
     pub(super) fn open(file: &StoreFile) -> Result<Self, Fault> {
         file.health.check()?;
-        let connection = file.connect_writer()?;
+        let mut connection = file.connect_writer()?;
         let wal_pages = Arc::new(AtomicI32::new(0));
         let noted = Arc::clone(&wal_pages);
         // In the place of the automatic checkpoint, whose errors nobody sees.
@@ -122,7 +122,7 @@ impl Reader {
     }
 
     /// Stops its statements as interrupted once nobody holds what `wanted_by` points to.
-    pub(super) fn serve(&self, wanted_by: Weak<()>) -> Result<(), Fault> {
+    pub(super) fn serve(&mut self, wanted_by: Weak<()>) -> Result<(), Fault> {
         let is_unwanted = move || wanted_by.strong_count() == 0;
         Ok(self.connection.progress_handler(STEPS_UNASKED, Some(is_unwanted))?)
     }

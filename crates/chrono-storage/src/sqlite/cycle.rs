@@ -145,8 +145,8 @@ async fn write_pages(
     let mut next = Some(next);
     if ready.is_empty() {
         let from = next.unwrap_or_default();
-        let encode = move |reader: &mut Reader| encode(reader, &frozen, from, settings);
-        (ready, next) = store.reader.call(encode).await?;
+        let encode = move |reader: &Reader| encode(reader, &frozen, from, settings);
+        (ready, next) = store.on_reader(encode).await?;
     }
     let slice: Vec<_> = ready.drain(..settings.slice.min(ready.len())).collect();
     let write = move |writer: &mut Writer| {
@@ -222,6 +222,7 @@ async fn publish(store: &SqliteStore, frozen: &Generation) -> Result<Stage, Faul
         })?;
         hit("cycle_publish_after_commit");
         writer.memory.reconcile(sealed, next_arrival);
+        hit("cycle_published");
         Ok(())
     };
     store.writer.call(publish).await?;

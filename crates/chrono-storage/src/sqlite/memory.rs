@@ -184,7 +184,8 @@ impl Memory {
             held.active_keys.clear();
             held.torn = false;
         }
-        if held.active.last < sealed {
+        // Also at the start, when there is nothing yet.
+        if held.active.last <= sealed {
             held.active = Generation::after(sealed, next_arrival);
         }
         held.active.last

@@ -34,7 +34,8 @@ pub(super) fn newest(reader: &Reader) -> Result<Vec<StoredTick>, Fault> {
         let mut sources = SourceNames::default();
         let ticks = newest.into_iter().map(|((symbol_id, source_id), row)| {
             let symbol = symbols.get(&symbol_id).copied();
-            let symbol = symbol.ok_or_else(|| Fault::Damaged("a tick of an unknown symbol".into()))?;
+            let symbol =
+                symbol.ok_or_else(|| Fault::Damaged("a tick of an unknown symbol".into()))?;
             tick(symbol, sources.find(view.pages.connection, source_id)?, row, None)
         });
         ticks.collect()

@@ -55,7 +55,8 @@ fn pick(pages: &Pages<'_>, turn: u64) -> Result<Option<(u32, i64)>, Fault> {
     else {
         return Ok(None);
     };
-    let (Some(first), Some(last)) = (times(&first)?.first().copied(), times(&last)?.last().copied())
+    let (Some(first), Some(last)) =
+        (times(&first)?.first().copied(), times(&last)?.last().copied())
     else {
         return Ok(None);
     };

@@ -6,7 +6,8 @@ use super::connection::Reader;
 use super::fault::Fault;
 use crate::StoreStats;
 
-const SIZE: &str = "SELECT (SELECT page_count FROM pragma_page_count), (SELECT page_size FROM pragma_page_size)";
+const SIZE: &str =
+    "SELECT (SELECT page_count FROM pragma_page_count), (SELECT page_size FROM pragma_page_size)";
 
 /// Reads figures about the store; the log file is none of SQLite's pages.
 pub(super) fn stats(reader: &Reader, wal: &Path) -> Result<StoreStats, Fault> {

@@ -122,7 +122,12 @@ pub(super) fn tick(
 }
 
 /// Reads a page of ticks whole: its rows, with metadata if asked for.
-pub(super) fn whole_page(pages: &Pages<'_>, symbol_id: u32, page: &StoredPage, detail: Detail) -> Result<Vec<Whole>, Fault> {
+pub(super) fn whole_page(
+    pages: &Pages<'_>,
+    symbol_id: u32,
+    page: &StoredPage,
+    detail: Detail,
+) -> Result<Vec<Whole>, Fault> {
     let damage = || Fault::damage("pages", page.id);
     let opened = Page::open(&page.body).map_err(damage())?;
     let rows = opened.rows(0..opened.len(), None).map_err(damage())?;
@@ -141,7 +146,8 @@ impl SourceNames {
         }
         let mut statement = connection.prepare_cached(SOURCE_NAME)?;
         let mut rows = statement.query([id])?;
-        let row = rows.next()?.ok_or_else(|| Fault::Damaged("a tick of an unknown source".into()))?;
+        let row =
+            rows.next()?.ok_or_else(|| Fault::Damaged("a tick of an unknown source".into()))?;
         let name = codec::text(row, 0)?.parse()?;
         self.0.insert(id, name);
         Ok(name)
