@@ -6,8 +6,8 @@ use chrono_domain::Clock;
 use chrono_migrations::{Migration, SQLITE};
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::carry;
 use super::open::{OpenError, Settings};
+use super::{carry, hit};
 
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
 const APPLIED: &str = "SELECT version, name, checksum FROM schema_migrations ORDER BY version";
@@ -93,7 +93,9 @@ pub(super) fn apply(
         let at = clock.now().to_string();
         transaction
             .execute(RECORD, params![migration.version, migration.name, checksum(migration), at])?;
+        hit("migrate_before_commit");
         transaction.commit()?;
+        hit("migrate_after_commit");
         tracing::info!(version = migration.version, name = migration.name, "schema migrated");
     }
     Ok(())

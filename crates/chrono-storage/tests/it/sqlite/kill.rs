@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use chrono_domain::{Interval, StoredTick, Symbol, Timestamp};
@@ -16,7 +15,7 @@ use chrono_storage::{
 };
 
 use super::append::{NOW, batch, tick};
-use super::running::Running;
+use super::running::{Running, run_to_its_end};
 
 const PLACES: [&str; 16] = [
     "before_begin",
@@ -87,11 +86,7 @@ async fn the_process_that_is_ended() {
 /// Runs the process to its end at a place, and gives the batches it saw acknowledged.
 fn run_until(dir: &Path, place: &str, hits: u32, noted: &str) -> BTreeSet<i64> {
     fs::write(dir.join("plan"), format!("{place} {hits} {noted}")).unwrap();
-    let ended = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "sqlite::kill::the_process_that_is_ended"])
-        .current_dir(dir)
-        .output()
-        .unwrap();
+    let ended = run_to_its_end(dir, "sqlite::kill::the_process_that_is_ended");
     assert!(!ended.status.success(), "{place} was not reached {hits} times");
     let ledger = fs::read_to_string(dir.join("ledger")).unwrap();
     ledger.lines().map(|line| line.parse().unwrap()).collect()

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread::{Builder, JoinHandle};
 
 use chrono_domain::SystemClock;
@@ -83,4 +84,13 @@ pub(super) fn crashed_copy(path: &Path) -> (TempDir, PathBuf) {
         }
     }
     (dir, copy)
+}
+
+/// Runs one test of this binary as a process of its own in a directory; it must be one that ends there and then.
+pub(super) fn run_to_its_end(dir: &Path, test: &str) -> std::process::Output {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .current_dir(dir)
+        .output()
+        .unwrap()
 }
