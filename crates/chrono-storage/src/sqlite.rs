@@ -40,6 +40,8 @@ mod codec;
 mod connection;
 mod delegations;
 mod fault;
+#[cfg(feature = "gauge")]
+pub mod gauge;
 mod keys;
 mod lane;
 mod materialise;

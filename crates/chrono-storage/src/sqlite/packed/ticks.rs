@@ -36,10 +36,10 @@ pub(in super::super) struct Page<'a> {
     wide: Vec<(Owner, u128)>,
     times: Column<'a>,
     arrivals: Column<'a>,
+    delays: Column<'a>,
     numbers: Column<'a>,
     prices: Column<'a>,
     volumes: Column<'a>,
-    delays: Column<'a>,
 }
 
 /// Packs rows of one symbol, sorted by key.
@@ -56,7 +56,7 @@ pub(in super::super) fn encode(rows: &[Row]) -> Vec<u8> {
         put_unsigned(&mut out, *owner);
         put_wide(&mut out, *integer);
     }
-    let column = |value: &dyn Fn(&Row) -> i64| rows.iter().map(value).collect();
+    let column = |value: &dyn Fn(&Row) -> i64| rows.iter().map(value).collect::<Vec<_>>();
     let times = column(&|row| row.key.timestamp.micros() / unit);
     let arrivals = column(&|row| row.key.arrival.0.cast_signed());
     let delays = column(&|row| row.ingested_at.micros() - row.key.timestamp.micros());
