@@ -1,5 +1,7 @@
 //! The packing of ticks without a file around it, for benchmarks: what the store itself cannot show apart.
 
+use std::hint::black_box;
+
 use chrono_domain::StoredTick;
 
 use super::packed::{Row, ticks};
@@ -27,10 +29,9 @@ impl Rows {
         ticks::encode(&self.0)
     }
 
-    /// Reads the rows of a page; none of a damaged one.
-    pub fn unpack(page: &[u8]) -> Option<Self> {
+    /// Reads all rows of a page and answers how many there are; none of a damaged one.
+    pub fn count(page: &[u8]) -> Option<usize> {
         let page = ticks::Page::open(page).ok()?;
-        let rows = page.rows(0..page.len(), None).ok()?;
-        Some(Self(rows.into_iter().map(|(_, row)| row).collect()))
+        Some(black_box(page.rows(0..page.len(), None).ok()?).len())
     }
 }
