@@ -30,7 +30,7 @@ fn main() -> anyhow::Result<()> {
         [("pack a tick", packing, 100), ("read a packed tick", reading, 30)]
     {
         let figure = median(&mut times);
-        let bytes = page.len() as f64 / f64::from(PAGE_ROWS);
+        let bytes = f64::from(u32::try_from(page.len())?) / f64::from(PAGE_ROWS);
         let note = format!(
             "pages of {PAGE_ROWS}, {bytes:.2} bytes a tick; limit: a copy in memory; budget {budget} ns"
         );
