@@ -28,6 +28,7 @@ const INTERVALS: [Interval; 4] = [Interval::M1, Interval::M5, Interval::H1, Inte
 const STEPS_MAX: usize = 10_000;
 
 /// Everything that was sent, found by price, which no two feeds share.
+#[derive(Debug, Default)]
 pub(crate) struct Sent {
     batches: Vec<SentBatch>,
     feeds: HashMap<String, (usize, usize)>,
@@ -42,12 +43,14 @@ pub(crate) struct Found {
 }
 
 impl Sent {
-    pub(crate) fn new(batches: Vec<SentBatch>) -> Self {
-        let feeds = batches.iter().enumerate().flat_map(|(number, batch)| {
-            let feeds = batch.feeds.iter().enumerate();
-            feeds.map(move |(place, feed)| (feed.price.clone(), (number, place)))
-        });
-        Self { feeds: feeds.collect(), batches }
+    pub(crate) fn add(&mut self, batches: impl Iterator<Item = SentBatch>) {
+        for batch in batches {
+            let number = self.batches.len();
+            for (place, feed) in batch.feeds.iter().enumerate() {
+                self.feeds.insert(feed.price.clone(), (number, place));
+            }
+            self.batches.push(batch);
+        }
     }
 
     pub(crate) fn batches(&self) -> &[SentBatch] {
