@@ -65,11 +65,19 @@ fn append(
             Ok(())
         })?;
         let started = Instant::now();
-        let opened = SqliteStore::open(Settings::new(copy.path().join("chrono.db")), &SystemClock::new())?;
+        let opened =
+            SqliteStore::open(Settings::new(copy.path().join("chrono.db")), &SystemClock::new())?;
         reopened.push(started.elapsed().as_secs_f64() * 1_000.0);
         drop(opened);
     }
-    let figure = |bench, figure, unit, limit: f64, note| Figure { bench, figure, unit, limit, ratio: figure / limit, note };
+    let figure = |bench, figure, unit, limit: f64, note| Figure {
+        bench,
+        figure,
+        unit,
+        limit,
+        ratio: figure / limit,
+        note,
+    };
     let limit = if ticks == 100 { 300_000.0 } else { 1_200_000.0 };
     figure(bench, median(&mut rates), "ticks/s", limit, note).print()?;
     figure("its slowest commit", median(&mut worst), "ms", 30.0, "no budget").print()?;
@@ -116,25 +124,54 @@ fn read(runtime: &Runtime) -> anyhow::Result<()> {
         while runtime.block_on(store.materialise(Timestamp::MAX))? == Progress::More {}
         let range = TickRange { limit: 10_000, ..TickRange::of(symbol(7)?) };
         let newest = TickRange { order: Order::NewestFirst, ..range.clone() };
-        let minutes = CandleRange { limit: 1_440, ..CandleRange::of(symbol(7)?, chrono_domain::Interval::M1) };
-        for (bench, range) in [("read 10,000 ticks", range), ("read the newest 10,000 ticks", newest)] {
+        let minutes = CandleRange {
+            limit: 1_440,
+            ..CandleRange::of(symbol(7)?, chrono_domain::Interval::M1)
+        };
+        for (bench, range) in
+            [("read 10,000 ticks", range), ("read the newest 10,000 ticks", newest)]
+        {
             let took = each(|| {
                 let found = runtime.block_on(store.ticks(&range))?;
                 ensure!(found.len() == 10_000, "{} ticks", found.len());
                 Ok(())
             })?;
-            Figure { bench, figure: took, unit: "ms", limit: 1.5, ratio: took / 1.5, note: "budget ≤ 1.5" }.print()?;
+            Figure {
+                bench,
+                figure: took,
+                unit: "ms",
+                limit: 1.5,
+                ratio: took / 1.5,
+                note: "budget ≤ 1.5",
+            }
+            .print()?;
         }
         let took = each(|| {
             runtime.block_on(store.candles(&minutes))?.first().context("candles").map(drop)
         })?;
-        Figure { bench: "read candles of 1m", figure: took, unit: "ms", limit: 5.0, ratio: took / 5.0, note: "budget ≤ 5" }.print()?;
+        Figure {
+            bench: "read candles of 1m",
+            figure: took,
+            unit: "ms",
+            limit: 5.0,
+            ratio: took / 5.0,
+            note: "budget ≤ 5",
+        }
+        .print()?;
         Ok(())
     })?;
     // Closed, and so all of it in the one file.
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let bytes = std::fs::metadata(&path)?.len() as f64 / count as f64;
-    Figure { bench: "bytes a tick on the disk", figure: bytes, unit: "B", limit: 14.0, ratio: bytes / 14.0, note: "budget ≤ 14, candles and all" }.print()
+    Figure {
+        bench: "bytes a tick on the disk",
+        figure: bytes,
+        unit: "B",
+        limit: 14.0,
+        ratio: bytes / 14.0,
+        note: "budget ≤ 14, candles and all",
+    }
+    .print()
 }
 
 /// Gives the median time of some calls, in milliseconds.
@@ -153,7 +190,8 @@ fn with_store<T>(
     path: &Path,
     work: impl FnOnce(&SqliteStore) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let (store, Lanes { writer, readers }) = SqliteStore::open(Settings::new(path), &SystemClock::new())?;
+    let (store, Lanes { writer, readers }) =
+        SqliteStore::open(Settings::new(path), &SystemClock::new())?;
     std::thread::scope(|scope| {
         scope.spawn(|| writer.run());
         readers.iter().for_each(|lane| drop(scope.spawn(|| lane.run())));
@@ -179,7 +217,9 @@ fn batch(first: u64) -> anyhow::Result<Arc<NewBatch>> {
         }),
         ticks: (first..first + FEEDS).map(|nth| tick(nth, base)).collect::<Result<_, _>>()?,
         receipt: Bytes::from_static(b"{\"accepted\":100}"),
-        received_at: Timestamp::from_micros(base + i64::try_from(first * DISTANCE / 1_000)? + 40_000)?,
+        received_at: Timestamp::from_micros(
+            base + i64::try_from(first * DISTANCE / 1_000)? + 40_000,
+        )?,
     }))
 }
 
@@ -191,7 +231,10 @@ fn tick(nth: u64, base: i64) -> anyhow::Result<Tick> {
     let at = base + i64::try_from(nth * DISTANCE / (SYMBOLS * SOURCES) + mixed % 30 * 1_000)?;
     Ok(Tick::try_new(
         symbol(series / SOURCES)?,
-        Source::try_new(["binance", "bitstamp", "coinbase", "gemini", "kraken"][usize::try_from(series % SOURCES)?])?,
+        Source::try_new(
+            ["binance", "bitstamp", "coinbase", "gemini", "kraken"]
+                [usize::try_from(series % SOURCES)?],
+        )?,
         Price::try_new(&format!("{}.{:02}", cents / 100, cents % 100))?,
         Some(Volume::try_new(&format!("0.{:06}", mixed % 1_000_000))?),
         Timestamp::from_micros(at)?,

@@ -43,6 +43,8 @@ mod counters;
 mod cycle;
 mod delegations;
 mod fault;
+#[cfg(feature = "gauge")]
+pub mod gauge;
 mod generation;
 mod idempotency;
 mod keys;

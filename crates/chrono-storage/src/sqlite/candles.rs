@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use super::connection::Reader;
 use super::fault::Fault;
 use super::generation::Generation;
-use super::levels::{self, SeriesId};
-use super::pages::{ALL_SOURCES, Pages, Place};
+use super::levels::{self, ALL_SOURCES, SeriesId};
+use super::pages::{Pages, Place};
 use super::ticks::{self, Wanted, find_source, find_symbol};
 use crate::candles::plan::{Piece, plan};
 use crate::candles::span::{Span, bucket};
@@ -156,7 +156,7 @@ fn next_page(
         return Ok(None);
     }
     let level = range.interval.level();
-    let chain = levels::chain(level, series);
+    let chain = levels::chain(level, series.symbol_id);
     let moment = match range.order {
         Order::OldestFirst => {
             let here = Place::at(levels::page_span(level, rest.from).from);

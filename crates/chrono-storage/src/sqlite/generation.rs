@@ -29,8 +29,6 @@ pub(super) struct Series {
     pub(super) ticks: BTreeMap<OrderKey, Held>,
     /// By start of the minute and source.
     pub(super) minutes: BTreeMap<(i64, u32), Candle>,
-    /// By source.
-    pub(super) newest: BTreeMap<u32, OrderKey>,
 }
 
 /// The commits after `base`, up to and with `last`.
@@ -96,9 +94,16 @@ impl Series {
             Entry::Occupied(mut minute) => minute.get_mut().merge(&candle),
             Entry::Vacant(free) => drop(free.insert(candle)),
         }
-        let newest = self.newest.entry(held.source_id).or_insert(key);
-        *newest = key.max(*newest);
         self.ticks.insert(key, held);
+    }
+
+    /// Gives the newest tick of each source.
+    pub(super) fn newest(&self) -> impl Iterator<Item = Row> {
+        // Of a source's minutes the last one closes with it.
+        let closes =
+            self.minutes.iter().map(|((_, source_id), minute)| (*source_id, minute.close_at));
+        let newest: BTreeMap<u32, OrderKey> = closes.collect();
+        newest.into_values().filter_map(|key| Some(self.ticks.get(&key)?.row(key)))
     }
 
     /// Gives the ticks within bounds, in order; none when the bounds cross.

@@ -53,9 +53,7 @@ pub(super) fn stored(pages: &Pages<'_>, symbol_id: u32) -> Result<Vec<Row>, Faul
 fn held(generation: &Generation) -> Vec<(u32, Row)> {
     let mut rows = Vec::new();
     for (symbol_id, series) in &generation.series {
-        for key in series.newest.values() {
-            rows.extend(series.ticks.get(key).map(|held| (*symbol_id, held.row(*key))));
-        }
+        rows.extend(series.newest().map(|row| (*symbol_id, row)));
     }
     rows
 }

@@ -7,22 +7,17 @@ use super::codec::whole;
 use super::fault::Fault;
 
 const COVERING: &str = "SELECT id, start, tie, cycle, body FROM pages \
-    WHERE family = ?1 AND symbol_id = ?2 AND source_id = ?3 AND (start, tie) <= (?4, ?5) AND cycle <= ?6 \
+    WHERE family = ?1 AND symbol_id = ?2 AND (start, tie) <= (?3, ?4) AND cycle <= ?5 \
     ORDER BY start DESC, tie DESC, cycle DESC LIMIT 1";
 const BEFORE: &str = "SELECT id, start, tie, cycle, body FROM pages \
-    WHERE family = ?1 AND symbol_id = ?2 AND source_id = ?3 AND (start, tie) < (?4, ?5) AND cycle <= ?6 \
+    WHERE family = ?1 AND symbol_id = ?2 AND (start, tie) < (?3, ?4) AND cycle <= ?5 \
     ORDER BY start DESC, tie DESC, cycle DESC LIMIT 1";
-const NEXT: &str = "SELECT start, tie FROM pages WHERE family = ?1 AND symbol_id = ?2 AND source_id = ?3 \
-    AND (start, tie) > (?4, ?5) AND cycle <= ?6 ORDER BY start, tie LIMIT 1";
+const NEXT: &str = "SELECT start, tie FROM pages WHERE family = ?1 AND symbol_id = ?2 AND (start, tie) > (?3, ?4) \
+    AND cycle <= ?5 ORDER BY start, tie LIMIT 1";
 const VERSION: &str = "SELECT id, start, tie, cycle, body FROM pages \
-    WHERE family = ?1 AND symbol_id = ?2 AND source_id = ?3 AND start = ?4 AND tie = ?5 AND cycle = ?6";
-const NEXT_SOURCE: &str = "SELECT min(source_id) FROM pages WHERE family = ?1 AND symbol_id = ?2 AND source_id > ?3 \
-    AND cycle <= ?4";
-const PUT: &str = "INSERT OR REPLACE INTO pages (family, symbol_id, source_id, start, tie, cycle, body) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-
-/// Stands for all sources together, and where there is no source.
-pub(super) const ALL_SOURCES: u32 = 0;
+    WHERE family = ?1 AND symbol_id = ?2 AND start = ?3 AND tie = ?4 AND cycle = ?5";
+const PUT: &str = "INSERT OR REPLACE INTO pages (family, symbol_id, start, tie, cycle, body) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 /// What a page holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +37,11 @@ pub(super) enum Family {
     Newest = 6,
 }
 
-/// The pages of one family, symbol and source, in order.
+/// The pages of one family and symbol, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chain {
     pub(super) family: Family,
     pub(super) symbol_id: u32,
-    pub(super) source_id: u32,
 }
 
 /// The lower bound of a page.
@@ -82,9 +76,9 @@ pub(super) struct Pages<'c> {
 }
 
 impl Chain {
-    /// Names the pages of a symbol that are not apart by source.
+    /// Names the pages of a family and symbol.
     pub(super) const fn of(family: Family, symbol_id: u32) -> Self {
-        Self { family, symbol_id, source_id: ALL_SOURCES }
+        Self { family, symbol_id }
     }
 }
 
@@ -130,9 +124,8 @@ impl Pages<'_> {
     /// Finds where the next page begins.
     pub(super) fn next_place(&self, chain: Chain, place: Place) -> Result<Option<Place>, Fault> {
         let mut statement = self.connection.prepare_cached(NEXT)?;
-        let Chain { family, symbol_id, source_id } = chain;
-        let parameters =
-            params![family as u8, symbol_id, source_id, place.start, place.tie, self.cycle];
+        let Chain { family, symbol_id } = chain;
+        let parameters = params![family as u8, symbol_id, place.start, place.tie, self.cycle];
         let next = |row: &Row<'_>| Ok(Place { start: row.get(0)?, tie: row.get(1)? });
         Ok(statement.query_one(parameters, next).optional()?)
     }
@@ -146,20 +139,6 @@ impl Pages<'_> {
     ) -> Result<Option<StoredPage>, Fault> {
         find(self.connection, VERSION, chain, place, cycle)
     }
-
-    /// Reads which sources a symbol has pages of in a family, without reading the pages.
-    pub(super) fn sources(&self, family: Family, symbol_id: u32) -> Result<Vec<u32>, Fault> {
-        let mut statement = self.connection.prepare_cached(NEXT_SOURCE)?;
-        let mut sources = Vec::new();
-        let mut last = -1;
-        loop {
-            let parameters = params![family as u8, symbol_id, last, self.cycle];
-            let next: Option<u32> = statement.query_one(parameters, |row| row.get(0))?;
-            let Some(next) = next else { return Ok(sources) };
-            sources.push(next);
-            last = i64::from(next);
-        }
-    }
 }
 
 /// Writes a page of a cycle that is not published yet, once more if need be.
@@ -168,7 +147,6 @@ pub(super) fn put(connection: &Connection, page: &NewPage, cycle: i64) -> Result
     connection.prepare_cached(PUT)?.execute(params![
         chain.family as u8,
         chain.symbol_id,
-        chain.source_id,
         place.start,
         place.tie,
         cycle,
@@ -184,7 +162,7 @@ fn find(
     place: Place,
     cycle: i64,
 ) -> Result<Option<StoredPage>, Fault> {
-    let Chain { family, symbol_id, source_id } = chain;
+    let Chain { family, symbol_id } = chain;
     let Place { start, tie } = place;
     let read = |row: &Row<'_>| {
         Ok(StoredPage {
@@ -194,6 +172,6 @@ fn find(
             body: row.get(4)?,
         })
     };
-    let parameters = params![family as u8, symbol_id, source_id, start, tie, cycle];
+    let parameters = params![family as u8, symbol_id, start, tie, cycle];
     Ok(connection.prepare_cached(sql)?.query_one(parameters, read).optional()?)
 }

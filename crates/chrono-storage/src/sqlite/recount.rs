@@ -1,6 +1,6 @@
 //! Recounting: stored candles of an hour against its stored ticks, and of its day against its hours.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono_domain::{Candle, Interval};
 use rusqlite::{Connection, OptionalExtension};
@@ -8,17 +8,14 @@ use rusqlite::{Connection, OptionalExtension};
 use super::candles::ticks_of;
 use super::connection::Reader;
 use super::fault::Fault;
-use super::levels::{self, HOUR, SeriesId};
+use super::levels::{self, ALL_SOURCES, Buckets, HOUR, SeriesId};
 use super::packed::ticks::Page;
-use super::pages::{ALL_SOURCES, Chain, Family, Pages, Place, StoredPage};
+use super::pages::{Chain, Family, Pages, Place, StoredPage};
 use crate::Recount;
 use crate::candles::span::{Span, bucket};
 
 const SYMBOLS: &str = "SELECT count(*) FROM symbols";
 const NTH_SYMBOL: &str = "SELECT id FROM symbols ORDER BY id LIMIT 1 OFFSET ?1";
-
-/// Candles by source and start of their bucket.
-type Buckets = BTreeMap<(u32, i64), Candle>;
 
 /// Recounts an hour; the turns go round the symbols, and round the hours of each.
 pub(super) fn recount(reader: &Reader, turn: u64) -> Result<Recount, Fault> {
@@ -32,10 +29,10 @@ fn of_pages(pages: &Pages<'_>, turn: u64) -> Result<Recount, Fault> {
     let (hour, day) = (bucket(Interval::H1, at), bucket(Interval::D1, at));
     let minutes = fold_minutes(pages, symbol_id, hour)?;
     let hours = merge_into(Interval::H1, &minutes);
-    compare(&minutes, &stored(pages, symbol_id, Interval::M1, hour)?, &mut recount);
-    compare(&hours, &stored(pages, symbol_id, Interval::H1, hour)?, &mut recount);
-    let days = merge_into(Interval::D1, &stored(pages, symbol_id, Interval::H1, day)?);
-    compare(&days, &stored(pages, symbol_id, Interval::D1, day)?, &mut recount);
+    compare(&minutes, &levels::read_all(pages, symbol_id, Interval::M1, hour)?, &mut recount);
+    compare(&hours, &levels::read_all(pages, symbol_id, Interval::H1, hour)?, &mut recount);
+    let days = merge_into(Interval::D1, &levels::read_all(pages, symbol_id, Interval::H1, day)?);
+    compare(&days, &levels::read_all(pages, symbol_id, Interval::D1, day)?, &mut recount);
     Ok(recount)
 }
 
@@ -89,8 +86,8 @@ fn fold_minutes(pages: &Pages<'_>, symbol_id: u32, span: Span) -> Result<Buckets
     let series = SeriesId { symbol_id, source_id: ALL_SOURCES };
     for (at, source_id, candle) in ticks_of(pages, series, span)? {
         let minute = bucket(Interval::M1, at).from;
-        add(&mut minutes, (ALL_SOURCES, minute), &candle);
-        add(&mut minutes, (source_id, minute), &candle);
+        levels::add(&mut minutes, (ALL_SOURCES, minute), &candle);
+        levels::add(&mut minutes, (source_id, minute), &candle);
     }
     Ok(minutes)
 }
@@ -99,32 +96,9 @@ fn fold_minutes(pages: &Pages<'_>, symbol_id: u32, span: Span) -> Result<Buckets
 fn merge_into(interval: Interval, buckets: &Buckets) -> Buckets {
     let mut merged = Buckets::new();
     for ((source_id, start), candle) in buckets {
-        add(&mut merged, (*source_id, bucket(interval, *start).from), candle);
+        levels::add(&mut merged, (*source_id, bucket(interval, *start).from), candle);
     }
     merged
-}
-
-/// Reads the stored candles of every source, and of all together.
-fn stored(
-    pages: &Pages<'_>,
-    symbol_id: u32,
-    level: Interval,
-    span: Span,
-) -> Result<Buckets, Fault> {
-    let mut stored = Buckets::new();
-    for source_id in pages.sources(Family::Minutes, symbol_id)? {
-        let series = SeriesId { symbol_id, source_id };
-        let candles = levels::read(pages, series, level, span)?.into_iter();
-        stored.extend(candles.map(|(start, candle)| ((source_id, start), candle)));
-    }
-    Ok(stored)
-}
-
-fn add(buckets: &mut Buckets, key: (u32, i64), candle: &Candle) {
-    match buckets.get_mut(&key) {
-        Some(held) => held.merge(candle),
-        None => drop(buckets.insert(key, candle.clone())),
-    }
 }
 
 fn compare(expected: &Buckets, stored: &Buckets, recount: &mut Recount) {

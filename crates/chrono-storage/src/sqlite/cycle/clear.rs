@@ -10,10 +10,10 @@ use super::super::pages::{Family, Place};
 /// Rows of a cycle that was cut short, deleted in one transaction.
 const REMOVED_MAX: usize = 256;
 
-const LAST_ROWS: &str = "SELECT id, family, symbol_id, source_id, start, tie, cycle FROM pages \
+const LAST_ROWS: &str = "SELECT id, family, symbol_id, start, tie, cycle FROM pages \
     WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
-const SUPERSEDED: &str = "DELETE FROM pages WHERE family = ?1 AND symbol_id = ?2 AND source_id = ?3 AND start = ?4 \
-    AND tie = ?5 AND cycle < ?6";
+const SUPERSEDED: &str = "DELETE FROM pages WHERE family = ?1 AND symbol_id = ?2 AND start = ?3 AND tie = ?4 \
+    AND cycle < ?5";
 const UNPUBLISHED: &str = "DELETE FROM pages WHERE id = ?1";
 const COVERED_LOG: &str = "DELETE FROM log WHERE number IN \
     (SELECT number FROM log WHERE number <= ?1 ORDER BY number LIMIT ?2)";
@@ -25,7 +25,6 @@ struct Version {
     id: i64,
     family: i64,
     symbol_id: u32,
-    source_id: u32,
     place: Place,
     cycle: i64,
 }
@@ -83,9 +82,8 @@ fn last_rows(connection: &Connection, before: i64, limit: usize) -> Result<Vec<V
             id: row.get(0)?,
             family: row.get(1)?,
             symbol_id: row.get(2)?,
-            source_id: row.get(3)?,
-            place: Place { start: row.get(4)?, tie: row.get(5)? },
-            cycle: row.get(6)?,
+            place: Place { start: row.get(3)?, tie: row.get(4)? },
+            cycle: row.get(5)?,
         })
     };
     let mut statement = connection.prepare_cached(LAST_ROWS)?;
@@ -100,9 +98,9 @@ fn delete_older(connection: &Connection, row: &Version) -> Result<(), Fault> {
     if row.family == Family::Ticks as i64 {
         families.push(Family::Metadata as i64);
     }
-    let Version { symbol_id, source_id, place: Place { start, tie }, cycle, .. } = *row;
+    let Version { symbol_id, place: Place { start, tie }, cycle, .. } = *row;
     for family in families {
-        delete.execute(params![family, symbol_id, source_id, start, tie, cycle])?;
+        delete.execute(params![family, symbol_id, start, tie, cycle])?;
     }
     Ok(())
 }

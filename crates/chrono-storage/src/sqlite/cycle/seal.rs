@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use chrono_domain::{Candle, Metadata, OrderKey};
+use chrono_domain::{Metadata, OrderKey};
 
 use super::super::fault::Fault;
 use super::super::generation::Series;
-use super::super::levels::{self, LEVELS, SeriesId};
+use super::super::levels::{self, ALL_SOURCES, Buckets, LEVELS, page_span};
 use super::super::newest;
 use super::super::packed::{Row, metadata, newest as packed_newest, ticks as packed};
-use super::super::pages::{ALL_SOURCES, Chain, Family, NewPage, Pages, Place};
+use super::super::pages::{Chain, Family, NewPage, Pages, Place};
 use super::super::ticks::{Whole, whole_page};
 use crate::Detail;
 use crate::candles::span::bucket;
@@ -96,28 +96,23 @@ fn candle_pages(
     series: &Series,
     made: &mut Vec<NewPage>,
 ) -> Result<(), Fault> {
-    let mut buckets: BTreeMap<(u32, i64), Candle> = BTreeMap::new();
+    let mut buckets = Buckets::new();
     for ((minute, source_id), candle) in &series.minutes {
-        add(&mut buckets, (*source_id, *minute), candle);
-        add(&mut buckets, (ALL_SOURCES, *minute), candle);
+        levels::add(&mut buckets, (*source_id, *minute), candle);
+        levels::add(&mut buckets, (ALL_SOURCES, *minute), candle);
     }
     for level in LEVELS {
-        let mut merged = BTreeMap::new();
+        let mut merged = Buckets::new();
         for ((source_id, start), candle) in &buckets {
-            add(&mut merged, (*source_id, bucket(level, *start).from), candle);
+            levels::add(&mut merged, (*source_id, bucket(level, *start).from), candle);
         }
         buckets = merged;
-        let mut rest = buckets.iter().peekable();
-        while let Some(((source_id, start), _)) = rest.peek() {
-            let series = SeriesId { symbol_id, source_id: *source_id };
-            let page = levels::page_span(level, *start);
-            let in_page = std::iter::from_fn(|| {
-                rest.next_if(|((source, start), _)| {
-                    *source == series.source_id && (page.from..page.until).contains(start)
-                })
-                .map(|((_, start), candle)| (*start, candle.clone()))
-            });
-            made.push(levels::merged(pages, series, level, in_page, page.from)?);
+        let mut by_page: BTreeMap<i64, Vec<_>> = BTreeMap::new();
+        for (bucket, candle) in &buckets {
+            by_page.entry(page_span(level, bucket.1).from).or_default().push((*bucket, candle));
+        }
+        for (start, in_page) in by_page {
+            made.push(levels::merged(pages, symbol_id, level, in_page, start)?);
         }
     }
     Ok(())
@@ -127,11 +122,10 @@ fn candle_pages(
 fn newest_page(pages: &Pages<'_>, symbol_id: u32, series: &Series) -> Result<NewPage, Fault> {
     let held = newest::stored(pages, symbol_id)?.into_iter().map(|row| (row.source_id, row));
     let mut newest: BTreeMap<u32, Row> = held.collect();
-    for (source_id, key) in &series.newest {
-        let Some(tick) = series.ticks.get(key) else { continue };
-        let slot = newest.entry(*source_id).or_insert_with(|| tick.row(*key));
-        if slot.key < *key {
-            *slot = tick.row(*key);
+    for row in series.newest() {
+        let slot = newest.entry(row.source_id).or_insert(row);
+        if slot.key < row.key {
+            *slot = row;
         }
     }
     let newest: Vec<Whole> = newest.into_values().map(|row| (row, None)).collect();
@@ -141,8 +135,4 @@ fn newest_page(pages: &Pages<'_>, symbol_id: u32, series: &Series) -> Result<New
 
 fn key_of((row, _metadata): &Whole) -> OrderKey {
     row.key
-}
-
-fn add(buckets: &mut BTreeMap<(u32, i64), Candle>, key: (u32, i64), candle: &Candle) {
-    buckets.entry(key).and_modify(|held| held.merge(candle)).or_insert_with(|| candle.clone());
 }

@@ -9,7 +9,7 @@ use super::bits::{is_width, pack, packed_bytes, unpack, width_for};
 use super::cursor::{Cursor, put_signed};
 
 /// Values of a block; the last of a column may have fewer.
-pub(super) const BLOCK: usize = 128;
+pub(super) const BLOCK: usize = 32;
 /// Set in a block's first byte when it keeps steps.
 const STEPS: u8 = 0x80;
 
@@ -111,18 +111,19 @@ impl<'a> Block<'a> {
     fn decode<'p>(&self, places: &'p mut Places) -> &'p [u64] {
         let Some(places) = places.get_mut(..self.count) else { return &[] };
         let mut value = self.first.cast_unsigned();
-        match (self.step.map(i64::cast_unsigned), places.split_first_mut()) {
-            (Some(step), Some((start, rest))) => {
-                *start = value;
-                unpack(self.packed, self.width, rest);
-                for place in rest {
-                    value = value.wrapping_add(step).wrapping_add(*place);
-                    *place = value;
-                }
+        let Some(step) = self.step.map(i64::cast_unsigned) else {
+            unpack(self.packed, self.width, places);
+            for place in &mut *places {
+                *place = place.wrapping_add(value);
             }
-            (_, _) => {
-                unpack(self.packed, self.width, places);
-                places.iter_mut().for_each(|place| *place = place.wrapping_add(value));
+            return places;
+        };
+        if let Some((start, rest)) = places.split_first_mut() {
+            *start = value;
+            unpack(self.packed, self.width, rest);
+            for place in rest {
+                value = value.wrapping_add(step).wrapping_add(*place);
+                *place = value;
             }
         }
         places

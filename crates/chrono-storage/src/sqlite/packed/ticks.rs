@@ -7,11 +7,11 @@
 
 use std::ops::Range;
 
-use chrono_domain::{Arrival, OrderKey};
+use chrono_domain::{Arrival, OrderKey, Price, Volume};
 
 use super::column::{self, BLOCK, Column, PLACES, Places};
 use super::cursor::{Cursor, put_unsigned, put_wide};
-use super::kinds::{self, Entry, Kinds};
+use super::kinds::{self, Entry, Kind, Kinds};
 use super::seal::{self, Format};
 use super::{Damage, Row, values};
 
@@ -36,10 +36,10 @@ pub(in super::super) struct Page<'a> {
     wide: Vec<(Owner, u128)>,
     times: Column<'a>,
     arrivals: Column<'a>,
+    delays: Column<'a>,
     numbers: Column<'a>,
     prices: Column<'a>,
     volumes: Column<'a>,
-    delays: Column<'a>,
 }
 
 /// Packs rows of one symbol, sorted by key.
@@ -56,7 +56,7 @@ pub(in super::super) fn encode(rows: &[Row]) -> Vec<u8> {
         put_unsigned(&mut out, *owner);
         put_wide(&mut out, *integer);
     }
-    let column = |value: &dyn Fn(&Row) -> i64| rows.iter().map(value).collect();
+    let column = |value: &dyn Fn(&Row) -> i64| rows.iter().map(value).collect::<Vec<_>>();
     let times = column(&|row| row.key.timestamp.micros() / unit);
     let arrivals = column(&|row| row.key.arrival.0.cast_signed());
     let delays = column(&|row| row.ingested_at.micros() - row.key.timestamp.micros());
@@ -176,7 +176,7 @@ impl<'a> Page<'a> {
         for block in range.start / BLOCK..range.end.div_ceil(BLOCK) {
             self.decode(block, &mut places, (&range, source_id), &mut rows)?;
         }
-        if rows.is_sorted_by(|a, b| a.1.key < b.1.key) { Ok(rows) } else { Err(DISORDER) }
+        Ok(rows)
     }
 
     /// Appends what is wanted of one block.
@@ -189,9 +189,10 @@ impl<'a> Page<'a> {
     ) -> Result<(), Damage> {
         let [times, arrivals, delays, numbers, prices, volumes] = places;
         let numbers = self.numbers.decode(block, numbers);
-        let is_wanted = |number: &u64| match (source_id, self.kind(*number)) {
-            (Some(wanted), Ok((kind, _))) => kind.source_id == wanted,
-            _ => true,
+        let is_wanted = |number: &u64| {
+            source_id.is_none_or(|wanted| {
+                self.kind(*number).is_ok_and(|(kind, _)| kind.source_id == wanted)
+            })
         };
         if !numbers.iter().any(is_wanted) {
             return Ok(());
@@ -205,36 +206,31 @@ impl<'a> Page<'a> {
         for (index, ((number, (time, arrival)), ((delay, price), volume))) in
             (block * BLOCK..).zip(cells)
         {
-            if range.contains(&index) && is_wanted(number) {
-                let key = self.key(*time, *arrival)?;
-                rows.push((index, self.row(index, key, *number, [*delay, *price, *volume])?));
+            if !range.contains(&index) || !is_wanted(number) {
+                continue;
             }
+            let key = self.key(*time, *arrival)?;
+            if rows.last().is_some_and(|(_, row)| row.key >= key) {
+                return Err(DISORDER);
+            }
+            let (kind, start) = self.kind(*number)?;
+            let price = self.price(index, price.wrapping_add(start.cast_unsigned()), *kind)?;
+            let volume = self.volume(index, *volume, *kind)?;
+            let ingested_at = key.timestamp.micros().wrapping_add(delay.cast_signed());
+            let ingested_at = values::time(ingested_at)?;
+            let Kind { source_id, worker_id, .. } = *kind;
+            rows.push((index, Row { key, source_id, worker_id, price, volume, ingested_at }));
         }
         Ok(())
     }
 
-    fn row(
-        &self,
-        index: usize,
-        key: OrderKey,
-        number: u64,
-        [delay, price, volume]: [u64; 3],
-    ) -> Result<Row, Damage> {
-        let (kind, start) = self.kind(number)?;
-        let owner = 2 * index as u64;
-        let price = self.integer(owner, price.wrapping_add(start.cast_unsigned()));
-        let volume = match kind.volume_scale.checked_sub(1) {
-            Some(scale) => Some(values::volume(self.integer(owner + 1, volume), scale)?),
-            None => None,
-        };
-        Ok(Row {
-            key,
-            source_id: kind.source_id,
-            worker_id: kind.worker_id,
-            price: values::price(price, kind.price_scale)?,
-            volume,
-            ingested_at: values::time(key.timestamp.micros().wrapping_add(delay.cast_signed()))?,
-        })
+    fn price(&self, index: usize, narrow: u64, kind: Kind) -> Result<Price, Damage> {
+        values::price(self.integer(2 * index as u64, narrow), kind.price_scale)
+    }
+
+    fn volume(&self, index: usize, narrow: u64, kind: Kind) -> Result<Option<Volume>, Damage> {
+        let Some(scale) = kind.volume_scale.checked_sub(1) else { return Ok(None) };
+        values::volume(self.integer(2 * index as u64 + 1, narrow), scale).map(Some)
     }
 
     fn kind(&self, number: u64) -> Result<&Entry, Damage> {
@@ -244,6 +240,9 @@ impl<'a> Page<'a> {
 
     /// Gives the integer of a price or volume: from its column, unless it is wide.
     fn integer(&self, owner: Owner, narrow: u64) -> u128 {
+        if self.wide.is_empty() {
+            return narrow.into();
+        }
         let wide = self.wide.binary_search_by_key(&owner, |(owner, _)| *owner).ok();
         wide.and_then(|at| self.wide.get(at)).map_or(narrow.into(), |(_, integer)| *integer)
     }
