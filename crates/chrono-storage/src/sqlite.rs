@@ -63,6 +63,7 @@ mod snapshots;
 mod stats;
 mod ticks;
 mod view;
+mod visit;
 
 #[cfg(test)]
 mod tests;
@@ -76,9 +77,10 @@ use open::StoreFile;
 
 pub use lane::{ReaderLane, WriterLane};
 pub use migrate::Schema;
-#[cfg(feature = "failpoints")]
 pub use open::Synchronous;
 pub use open::{Access, CycleSettings, MemoryLimits, OpenError, Settings, check};
+#[cfg(feature = "failpoints")]
+pub use visit::{Moment, Visit, VisitedTick};
 
 #[cfg(feature = "failpoints")]
 use crate::failpoint::hit;
