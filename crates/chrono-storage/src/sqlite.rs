@@ -75,15 +75,15 @@ use lane::Calls;
 use memory::Memory;
 use open::StoreFile;
 
-pub use lane::{ReaderLane, WriterLane};
-pub use migrate::Schema;
-pub use open::Synchronous;
-pub use open::{Access, CycleSettings, MemoryLimits, OpenError, Settings, check};
 #[cfg(feature = "failpoints")]
-pub use visit::{Moment, Visit, VisitedTick};
-
 #[cfg(feature = "failpoints")]
 use crate::failpoint::hit;
+pub use lane::{ReaderLane, WriterLane};
+pub use migrate::Schema;
+#[cfg(feature = "failpoints")]
+pub use open::Synchronous;
+pub use open::{Access, CycleSettings, MemoryLimits, OpenError, Settings, check};
+pub use visit::{Moment, Visit, VisitedTick};
 
 /// Marks a place where a test build may end the process.
 #[cfg(not(feature = "failpoints"))]
