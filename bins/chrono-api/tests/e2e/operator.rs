@@ -6,7 +6,6 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use chrono_testkit::{GatewayCommand, PUBLIC_KEY, scratch};
-use serde_json::json;
 
 use crate::ask::Answer;
 use crate::service::{BINARY, Service};
