@@ -260,16 +260,18 @@ pub(crate) fn open_store_as_tool(
     open_store(StoreSettings { access: Access::Tool, ..settings }, supervisor, clock)
 }
 
+#[cfg(not(feature = "failpoints"))]
 fn server_settings(config: &Config) -> StoreSettings {
-    StoreSettings {
-        #[cfg(feature = "failpoints")]
-        synchronous: if config.failpoints.unsynced {
-            sqlite::Synchronous::Off
-        } else {
-            sqlite::Synchronous::Full
-        },
-        ..store_settings(&config.data_dir)
-    }
+    store_settings(&config.data_dir)
+}
+
+#[cfg(feature = "failpoints")]
+fn server_settings(config: &Config) -> StoreSettings {
+    use sqlite::Synchronous::{Full, Off};
+    let mut settings = store_settings(&config.data_dir);
+    settings.synchronous = if config.failpoints.unsynced { Off } else { Full };
+    settings.cycle.ticks = config.failpoints.cycle_ticks.unwrap_or(settings.cycle.ticks);
+    settings
 }
 
 fn store_settings(directory: &Path) -> StoreSettings {

@@ -7,6 +7,8 @@ use rust_decimal::Decimal;
 
 /// Most digits before the decimal point.
 const INTEGER_DIGITS_MAX: usize = 18;
+/// How many whole numbers have as many digits at most.
+const INTEGER_PARTS: u128 = 1_000_000_000_000_000_000;
 /// Most digits after the decimal point.
 const FRACTION_DIGITS_MAX: usize = 18;
 /// Most digits from the first that is not zero to the last; 96 bits hold any such integer.
@@ -67,6 +69,17 @@ impl Price {
         Ok(Self(value))
     }
 
+    /// Makes a price of the integer and the scale that [`Price::decimal`] shows: `67230.00` is `6723000` at 2.
+    ///
+    /// # Errors
+    /// A [`DecimalError`] that names the broken rule of [`Price::try_new`].
+    pub fn try_from_parts(mantissa: u128, scale: u32) -> Result<Self, DecimalError> {
+        if mantissa == 0 {
+            return Err(DecimalError::ZeroPrice);
+        }
+        compose(mantissa, scale).map(Self)
+    }
+
     /// Gives the value as a decimal, scale kept.
     pub const fn decimal(self) -> Decimal {
         self.0
@@ -93,6 +106,14 @@ impl Volume {
     /// A [`DecimalError`] that names the broken rule.
     pub fn try_new(text: &str) -> Result<Self, DecimalError> {
         parse(text).map(Self)
+    }
+
+    /// Makes a volume of the integer and the scale that [`Volume::decimal`] shows: `0.10` is `10` at 2.
+    ///
+    /// # Errors
+    /// A [`DecimalError`] that names the broken rule of [`Volume::try_new`].
+    pub fn try_from_parts(mantissa: u128, scale: u32) -> Result<Self, DecimalError> {
+        compose(mantissa, scale).map(Self)
     }
 
     /// Gives the value as a decimal, scale kept.
@@ -184,6 +205,26 @@ fn digits(text: &str) -> Option<u64> {
     })
 }
 
+/// Checks what [`parse`] checks of a text.
+fn compose(mantissa: u128, scale: u32) -> Result<Decimal, DecimalError> {
+    if scale as usize > FRACTION_DIGITS_MAX {
+        return Err(DecimalError::TooLong);
+    }
+    let wide = mantissa > u128::from(u64::MAX);
+    // From two decimals on, whatever fits 64 bits has few enough digits: most need no division.
+    if (wide || scale < 2) && mantissa / 10_u128.pow(scale) >= INTEGER_PARTS {
+        return Err(DecimalError::TooLong);
+    }
+    if wide && mantissa >= 10_u128.pow(SIGNIFICANT_DIGITS_MAX) {
+        return Err(DecimalError::TooPrecise);
+    }
+    let word = |shift: u32| u32::try_from((mantissa >> shift) & u128::from(u32::MAX));
+    match (word(0), word(32), word(64)) {
+        (Ok(low), Ok(middle), Ok(high)) => Ok(Decimal::from_parts(low, middle, high, false, scale)),
+        _ => Err(DecimalError::TooPrecise),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -239,6 +280,28 @@ mod tests {
             match Volume::try_new(&text) {
                 Ok(volume) => prop_assert_eq!(volume.to_string(), text),
                 Err(fault) => prop_assert_eq!(fault, DecimalError::TooPrecise),
+            }
+        }
+
+        #[test]
+        fn the_parts_make_what_the_text_makes(
+            mantissa in prop_oneof![0..=u128::MAX, 0..=u128::from(u64::MAX), 0..10_u128.pow(28)],
+            scale in 0_u32..25,
+        ) {
+            let text = if scale == 0 {
+                mantissa.to_string()
+            } else {
+                let width = scale as usize + 1;
+                let digits = format!("{mantissa:0>width$}");
+                let (integer, fraction) = digits.split_at(digits.len() - scale as usize);
+                format!("{integer}.{fraction}")
+            };
+            let parts = Volume::try_from_parts(mantissa, scale);
+            prop_assert_eq!(parts.is_ok(), Volume::try_new(&text).is_ok(), "{}", text);
+            if let Ok(volume) = parts {
+                prop_assert_eq!(volume.to_string(), text.clone());
+                let price = Price::try_from_parts(mantissa, scale);
+                prop_assert_eq!(price, Price::try_new(&text));
             }
         }
 

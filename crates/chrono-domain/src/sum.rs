@@ -67,6 +67,23 @@ impl ExactSum {
         Ok(Self::from_units(read_digits(integer) * power_of_ten(SCALE) + fraction, scale))
     }
 
+    /// Gives the printed digits as one integer, little-endian, and how many of them follow the point.
+    pub fn to_parts(self) -> ([u8; 32], u8) {
+        let shown = self.units / power_of_ten(SCALE.saturating_sub(u32::from(self.scale)));
+        (shown.to_le_bytes(), self.scale)
+    }
+
+    /// Takes what [`ExactSum::to_parts`] gave.
+    ///
+    /// # Errors
+    /// [`SumError`] for a negative integer, more than 36 places, and what 256 bits cannot hold.
+    pub fn try_from_parts(integer: [u8; 32], scale: u8) -> Result<Self, SumError> {
+        let integer = I256::from_le_bytes(integer);
+        let places = SCALE.checked_sub(u32::from(scale)).ok_or(SumError)?;
+        let units = integer.checked_mul(power_of_ten(places)).ok_or(SumError)?;
+        if integer < I256::ZERO { Err(SumError) } else { Ok(Self { units, scale }) }
+    }
+
     /// Adds another sum, exactly.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
@@ -205,6 +222,16 @@ mod tests {
             let backward = sums.iter().rev().copied().reduce(ExactSum::plus).unwrap();
             prop_assert_eq!(forward, backward);
             prop_assert_eq!(ExactSum::parse(&forward.to_string()), Ok(forward));
+            let (integer, scale) = forward.to_parts();
+            prop_assert_eq!(ExactSum::try_from_parts(integer, scale), Ok(forward));
+        }
+
+        #[test]
+        fn takes_only_parts_that_it_can_print(integer: [u8; 32], scale: u8) {
+            if let Ok(sum) = ExactSum::try_from_parts(integer, scale) {
+                prop_assert_eq!(sum.to_parts(), (integer, scale));
+                prop_assert!(!sum.to_string().starts_with('-'));
+            }
         }
     }
 }

@@ -8,6 +8,8 @@ const FAILPOINT: &str = "CHRONO_FAILPOINT";
 const EARLY_ACK: &str = "CHRONO_EARLY_ACK";
 /// `OFF` does not wait for the disk.
 const SYNCHRONOUS: &str = "CHRONO_SYNCHRONOUS";
+/// How many ticks in memory are sealed into pages.
+const CYCLE_TICKS: &str = "CHRONO_CYCLE_TICKS";
 
 /// What a test build does wrong on purpose; the default is nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Failpoints {
     pub early_ack: bool,
     /// Whether commits are acknowledged before they are on the disk.
     pub unsynced: bool,
+    /// How many ticks in memory start a cycle of the store, so that a short test sees some.
+    pub cycle_ticks: Option<u64>,
 }
 
 impl Failpoints {
@@ -51,6 +55,10 @@ impl Failpoints {
             found.unsynced = text == "OFF";
             matches!(text, "FULL" | "OFF")
         });
+        read(CYCLE_TICKS, "a number from 1", &mut |text| {
+            found.cycle_ticks = text.parse().ok().filter(|ticks| *ticks > 0);
+            found.cycle_ticks.is_some()
+        });
         found
     }
 }
@@ -78,16 +86,26 @@ mod tests {
     #[test]
     fn a_test_build_is_right_unless_told_otherwise() {
         assert_eq!(read(&[]), (Failpoints::default(), Vec::new()));
-        let (told, faults) =
-            read(&[(FAILPOINT, "after_insert:7"), (EARLY_ACK, "1"), (SYNCHRONOUS, "OFF")]);
+        let (told, faults) = read(&[
+            (FAILPOINT, "after_insert:7"),
+            (EARLY_ACK, "1"),
+            (SYNCHRONOUS, "OFF"),
+            (CYCLE_TICKS, "9"),
+        ]);
         let abort = Some(("after_insert".to_owned(), 7));
-        assert_eq!(told, Failpoints { abort, early_ack: true, unsynced: true });
+        let cycle_ticks = Some(9);
+        assert_eq!(told, Failpoints { abort, early_ack: true, unsynced: true, cycle_ticks });
         assert!(faults.is_empty());
     }
 
     #[test]
     fn a_wrong_wish_is_a_fault() {
-        let wrong = [(FAILPOINT, "before_commit:0"), (EARLY_ACK, "yes"), (SYNCHRONOUS, "off")];
+        let wrong = [
+            (FAILPOINT, "before_commit:0"),
+            (EARLY_ACK, "yes"),
+            (SYNCHRONOUS, "off"),
+            (CYCLE_TICKS, "0"),
+        ];
         assert_eq!(
             read(&wrong),
             (Failpoints::default(), wrong.map(|(name, _)| name.into()).into())

@@ -118,11 +118,17 @@ async fn store_faults(app: &App) -> Vec<String> {
     let mut faults = Vec::new();
     match timeout(PROBE, app.store.stats()).await {
         Ok(Ok(_stats)) => {}
-        Ok(Err(error)) => faults.push(format!("the store cannot be read: {error}")),
+        Ok(Err(error)) => faults.push(format!("the store does not work: {}", whole(&error))),
         Err(_elapsed) => faults.push("the store does not answer".to_owned()),
     }
     if app.ingest.failed_within(COMMIT_FAULT) {
         faults.push("the last commit failed".to_owned());
     }
     faults
+}
+
+/// Prints an error with its causes: whoever reads it has no log at hand.
+fn whole(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

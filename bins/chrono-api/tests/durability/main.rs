@@ -2,11 +2,16 @@
 #![cfg(test)]
 
 mod campaign;
+#[cfg(target_os = "linux")]
+mod disk;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod feeds;
+#[cfg(target_os = "linux")]
+mod images;
 mod kills;
 mod load;
+mod power;
 mod random;
 mod syncs;
 #[cfg(target_os = "linux")]

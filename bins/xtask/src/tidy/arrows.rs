@@ -76,7 +76,7 @@ const BELOW_OR_ABOVE_USE_CASES: &[&str] =
     &["hyper", "hyper-util", "http", "http-body-util", "tungstenite", "tokio-tungstenite"];
 /// Features of the contracts' crates that bring a backend or a tool of tests.
 const BACKEND_FEATURES: &[&str] =
-    &["sqlite", "postgres", "memory", "redis", "model", "conformance", "failpoints"];
+    &["sqlite", "postgres", "memory", "redis", "model", "conformance", "failpoints", "gauge"];
 /// The crates that have those features.
 const CONTRACTS: &[&str] = &["chrono-storage", "chrono-cache"];
 

@@ -4,6 +4,7 @@ mod running;
 
 mod append;
 mod candles;
+mod carry;
 mod contract;
 mod files;
 mod kill;
