@@ -109,13 +109,12 @@ fn call(text: &str, begin: usize, end: usize) -> Option<Call> {
     let (name, rest) = text.split_once('(')?;
     let (arguments, answer) = rest.rsplit_once(" = ")?;
     let answer = answer.split(' ').next()?.parse().ok()?;
-    let (file, rest) = match arguments.strip_prefix('"') {
-        Some(path) => path.split_once('"')?,
-        None => {
-            let (descriptor, rest) = arguments.split_once('<')?;
-            descriptor.parse::<u32>().ok()?;
-            rest.split_once('>')?
-        }
+    let (file, rest) = if let Some(path) = arguments.strip_prefix('"') {
+        path.split_once('"')?
+    } else {
+        let (descriptor, rest) = arguments.split_once('<')?;
+        descriptor.parse::<u32>().ok()?;
+        rest.split_once('>')?
     };
     // Only buffers are in quotes, and within quotes everything is hexadecimal.
     let bytes = rest.split('"').skip(1).step_by(2).flat_map(unescaped).collect();
