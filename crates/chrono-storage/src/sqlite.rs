@@ -63,6 +63,7 @@ mod snapshots;
 mod stats;
 mod ticks;
 mod view;
+mod visit;
 
 #[cfg(test)]
 mod tests;
@@ -74,14 +75,15 @@ use lane::Calls;
 use memory::Memory;
 use open::StoreFile;
 
+#[cfg(feature = "failpoints")]
+#[cfg(feature = "failpoints")]
+use crate::failpoint::hit;
 pub use lane::{ReaderLane, WriterLane};
 pub use migrate::Schema;
 #[cfg(feature = "failpoints")]
 pub use open::Synchronous;
 pub use open::{Access, CycleSettings, MemoryLimits, OpenError, Settings, check};
-
-#[cfg(feature = "failpoints")]
-use crate::failpoint::hit;
+pub use visit::{Moment, Visit, VisitedTick};
 
 /// Marks a place where a test build may end the process.
 #[cfg(not(feature = "failpoints"))]

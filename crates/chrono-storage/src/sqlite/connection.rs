@@ -150,3 +150,28 @@ impl Reader {
         read(view)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+    use crate::StoreError;
+
+    fn failure(code: c_int) -> Fault {
+        commit_fault(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_is_written_and_after_other_failures_it_is() {
+        let health = Health::default();
+        for code in [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_FULL, ffi::SQLITE_BUSY] {
+            health.note(failure(code));
+            assert!(health.check().is_ok());
+        }
+        let fault = health.note(failure(ffi::SQLITE_IOERR_FSYNC));
+        assert!(matches!(StoreError::from(fault), StoreError::OutcomeUnknown(_)));
+        let refused = health.check().unwrap_err();
+        assert!(matches!(StoreError::from(refused), StoreError::Unavailable(_)));
+    }
+}

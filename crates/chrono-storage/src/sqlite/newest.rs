@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::generation::Generation;
 use super::packed::{Row, newest as packed};
 use super::pages::{Chain, Family, Pages, Place, StoredPage};
-use super::ticks::{SourceNames, tick};
+use super::ticks::{NamesById, SOURCE_NAME, tick};
 
 const SYMBOLS: &str = "SELECT id, name FROM symbols";
 
@@ -31,7 +31,7 @@ pub(super) fn newest(reader: &Reader) -> Result<Vec<StoredTick>, Fault> {
         for (symbol_id, row) in view.parts.into_iter().flatten() {
             add(&mut newest, symbol_id, row);
         }
-        let mut sources = SourceNames::default();
+        let mut sources = NamesById::of(SOURCE_NAME);
         let ticks = newest.into_iter().map(|((symbol_id, source_id), row)| {
             let symbol = symbols.get(&symbol_id).copied();
             let symbol =

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::ops::{Bound, Range};
+use std::str::FromStr;
 
-use chrono_domain::{Arrival, Metadata, OrderKey, Source, StoredTick, Symbol, Tick};
+use chrono_domain::{Arrival, Metadata, NameError, OrderKey, Source, StoredTick, Symbol, Tick};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::codec;
@@ -17,7 +18,8 @@ use crate::{Detail, Names, Order, TickRange};
 
 const FIND_SYMBOL: &str = "SELECT id FROM symbols WHERE name = ?1";
 const FIND_SOURCE: &str = "SELECT id FROM sources WHERE name = ?1";
-const SOURCE_NAME: &str = "SELECT name FROM sources WHERE id = ?1";
+pub(super) const SOURCE_NAME: &str = "SELECT name FROM sources WHERE id = ?1";
+pub(super) const WORKER_NAME: &str = "SELECT name FROM workers WHERE id = ?1";
 const SYMBOL_NAMES: &str = "SELECT name FROM symbols ORDER BY name";
 const SOURCE_NAMES: &str = "SELECT name FROM sources ORDER BY name";
 const WORKER_NAMES: &str = "SELECT name FROM workers ORDER BY name";
@@ -46,7 +48,7 @@ pub(super) fn page(reader: &Reader, range: &TickRange) -> Result<Vec<StoredTick>
         |generation| held(generation, &wanted),
         |view| {
             let rows = read(&view.pages, view.parts, &wanted)?;
-            let mut names = SourceNames::default();
+            let mut names = NamesById::of(SOURCE_NAME);
             let ticks = rows.into_iter().map(|(row, metadata)| {
                 let source = names.find(view.pages.connection, row.source_id)?;
                 tick(range.symbol, source, row, metadata)
@@ -134,22 +136,29 @@ pub(super) fn whole_page(
     with_metadata(pages, symbol_id, page, rows, detail)
 }
 
-/// Names of sources by their ids, as far as a reader has met them.
-#[derive(Debug, Default)]
-pub(super) struct SourceNames(HashMap<u32, Source>);
+/// Names by their ids, as far as a reader has met them.
+#[derive(Debug)]
+pub(super) struct NamesById<T> {
+    sql: &'static str,
+    held: HashMap<u32, T>,
+}
 
-impl SourceNames {
+impl<T: Copy + FromStr<Err = NameError>> NamesById<T> {
+    /// Knows none yet; `sql` finds the name of an id.
+    pub(super) fn of(sql: &'static str) -> Self {
+        Self { sql, held: HashMap::new() }
+    }
+
     /// Finds the name of an id that some tick carries.
-    pub(super) fn find(&mut self, connection: &Connection, id: u32) -> Result<Source, Fault> {
-        if let Some(name) = self.0.get(&id) {
+    pub(super) fn find(&mut self, connection: &Connection, id: u32) -> Result<T, Fault> {
+        if let Some(name) = self.held.get(&id) {
             return Ok(*name);
         }
-        let mut statement = connection.prepare_cached(SOURCE_NAME)?;
+        let mut statement = connection.prepare_cached(self.sql)?;
         let mut rows = statement.query([id])?;
-        let row =
-            rows.next()?.ok_or_else(|| Fault::Damaged("a tick of an unknown source".into()))?;
+        let row = rows.next()?.ok_or_else(|| Fault::Damaged("a tick with an unknown id".into()))?;
         let name = codec::text(row, 0)?.parse()?;
-        self.0.insert(id, name);
+        self.held.insert(id, name);
         Ok(name)
     }
 }
@@ -176,7 +185,7 @@ impl Wanted {
 }
 
 /// Turns names into ids; none when a name is in no use.
-fn find(connection: &Connection, range: &TickRange) -> Result<Option<Wanted>, Fault> {
+pub(super) fn find(connection: &Connection, range: &TickRange) -> Result<Option<Wanted>, Fault> {
     let Some(symbol_id) = find_symbol(connection, range.symbol)? else { return Ok(None) };
     let source_id = match range.source {
         None => None,

@@ -382,9 +382,9 @@ async fn ticks_at_both_ends_of_time_are_in_their_buckets() {
 #[tokio::test]
 async fn a_recount_sees_changed_invented_and_lost_candles() {
     let pair = Pair::new();
-    let ticks: Vec<Sent> = (0..50)
-        .map(|nth| sent(["kraken", "binance"][nth % 2], BASE + nth as i64 * 7 * MINUTE, "3.00"))
-        .collect();
+    let source = |nth| if nth % 2 == 0 { "kraken" } else { "binance" };
+    let ticks: Vec<Sent> =
+        (0..50).map(|nth| sent(source(nth), BASE + nth * 7 * MINUTE, "3.00")).collect();
     pair.append(BASE, &ticks).await;
     materialise_all(&pair.running.store, BASE + DAY).await;
     let clean = recount_all(&pair.running.store, 40).await;

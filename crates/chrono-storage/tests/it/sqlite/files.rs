@@ -1,7 +1,7 @@
 //! The file: who may open it, what is refused, what a person finds in it.
 
-use chrono_domain::{Interval, ManualClock, Symbol, Timestamp};
-use chrono_storage::sqlite::{Access, OpenError, Settings, SqliteStore, check};
+use chrono_domain::{Interval, ManualClock, StoredTick, Symbol, Timestamp};
+use chrono_storage::sqlite::{Access, OpenError, Settings, SqliteStore, Visit, check};
 use chrono_storage::{
     CandleRange, CandleStore, KeyStore, Progress, StoreError, StoredKey, TickRange, TickStore,
 };
@@ -109,6 +109,7 @@ async fn the_files_are_measured() {
 async fn a_tool_sees_what_the_server_acknowledged_at_each_step_and_writes_no_ticks() {
     let (_dir, path) = fresh_file();
     let (server, tool) = (Running::tiny(&path), Running::visit(&path));
+    let visit = Visit::open(&path, &clock()).unwrap();
     let symbol = Symbol::try_new("A/B").unwrap();
     let candles = CandleRange::of(symbol, Interval::W1);
     for round in 0..4_u64 {
@@ -123,6 +124,7 @@ async fn a_tool_sees_what_the_server_acknowledged_at_each_step_and_writes_no_tic
                 5 * (round + 1)
             );
             assert_eq!(tool.store.stats().await.unwrap().ticks, 5 * (round + 1));
+            assert_eq!(visited(&visit, symbol), found);
             assert_eq!(tool.store.newest().await.unwrap(), server.store.newest().await.unwrap());
             if server.store.materialise(Timestamp::MAX).await.unwrap() == Progress::Idle {
                 break;
@@ -133,6 +135,19 @@ async fn a_tool_sees_what_the_server_acknowledged_at_each_step_and_writes_no_tic
     assert!(matches!(tool.store.append(more).await, Err(StoreError::Refused(_))));
     assert!(matches!(tool.store.materialise(Timestamp::MAX).await, Err(StoreError::Refused(_))));
     assert!(matches!(tool.store.forget_keys(Timestamp::MAX).await, Err(StoreError::Refused(_))));
+}
+
+/// Reads page by page, each at a moment of its own.
+fn visited(visit: &Visit, symbol: Symbol) -> Vec<StoredTick> {
+    let mut range = TickRange { limit: 3, ..TickRange::of(symbol) };
+    let mut all = Vec::new();
+    loop {
+        let page = visit.moment().unwrap().ticks(&range).unwrap();
+        let Some(last) = page.last() else { return all };
+        range.after = Some(last.stored.key());
+        assert!(page.iter().all(|visited| visited.worker.as_str() == "w"));
+        all.extend(page.into_iter().map(|visited| visited.stored));
+    }
 }
 
 #[tokio::test]
