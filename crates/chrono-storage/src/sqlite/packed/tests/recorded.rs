@@ -1,11 +1,5 @@
 //! The recorded ticks: they read back, and what they take is printed.
 
-#![expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "times as recorded, and figures for people"
-)]
-
 use std::collections::BTreeMap;
 
 use chrono_testkit::{TickRow, data_dir, read_rows, tick_files};
