@@ -77,12 +77,14 @@ pub(crate) fn judge(
     })
 }
 
-/// Opens a store, runs its lanes, and closes it after the work.
+/// Opens a store that seals whatever it has, runs its lanes, and closes it after the work.
 pub(crate) fn with_store<T>(
     path: &Path,
     work: impl FnOnce(&SqliteStore) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let (store, lanes) = SqliteStore::open(Settings::new(path), &SystemClock::new())
+    let mut settings = Settings::new(path);
+    settings.cycle.ticks = 1;
+    let (store, lanes) = SqliteStore::open(settings, &SystemClock::new())
         .with_context(|| format!("{} does not open", path.display()))?;
     thread::scope(|scope| {
         scope.spawn(|| lanes.writer.run());
@@ -119,9 +121,9 @@ async fn compare(
     ensure!(shown.collect::<BTreeMap<_, _>>() == newest, "the newest ticks are others");
     let found = count(sent, acknowledged, &held)?;
     check_keys(store, sent, &held).await?;
-    // What is folded now must come to the same.
+    // What is sealed now must come to the same.
     for step in 0.. {
-        ensure!(step < STEPS_MAX, "folding does not end");
+        ensure!(step < STEPS_MAX, "sealing does not end");
         if store.materialise(Timestamp::MAX).await? == Progress::Idle {
             break;
         }

@@ -6,5 +6,6 @@ mod append;
 mod candles;
 mod carry;
 mod contract;
+mod damage;
 mod files;
 mod kill;
