@@ -62,7 +62,7 @@ impl Gateway {
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Self> {
         // Bound first: a taken port is found before the store is touched.
-        let listener = listen(config.listen).await?;
+        let listener = listen(config.listen, "--port N").await?;
         let address = listener.local_addr()?;
         let supervisor = Supervisor::new(Arc::clone(&clock));
         #[cfg(feature = "failpoints")]
@@ -199,7 +199,7 @@ impl App {
         address: Option<SocketAddr>,
     ) -> anyhow::Result<()> {
         let Some(address) = address else { return Ok(()) };
-        let listener = listen(address).await?;
+        let listener = listen(address, "--metrics-addr ADDRESS:PORT").await?;
         self.listen_with(
             "metrics",
             listener,
@@ -234,9 +234,9 @@ impl App {
     }
 }
 
-/// Tells whether a directory holds an embedded store.
-pub(crate) fn has_store(directory: &Path) -> bool {
-    directory.join(STORE_FILE).exists()
+/// Gives the embedded store's file in a data directory.
+pub(crate) fn store_file(directory: &Path) -> PathBuf {
+    directory.join(STORE_FILE)
 }
 
 /// Opens the embedded store beside whatever else uses it, for a command of the operator.
@@ -328,10 +328,11 @@ fn make_directory(directory: &Path) -> anyhow::Result<()> {
     make().with_context(|| format!("cannot make the directory {}", directory.display()))
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; is the port taken?"))
+/// Binds an address; `flag` is what sets another one.
+async fn listen(address: SocketAddr, flag: &'static str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; is the port taken? Set another one with {flag}")
+    })
 }
 
 fn origins(http: &HttpConfig) -> Origins {

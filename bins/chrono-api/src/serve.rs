@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::compose::Gateway;
 use crate::config::Config;
+use crate::demo::MARKER;
 use crate::observe;
 
 /// How long requests and streams may take to end after a signal; the whole stop stays under 25 s.
@@ -52,6 +53,11 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Gateway> {
 
 /// Runs the gateway until a signal; a second one ends the process at once.
 pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !config.data_dir.join(MARKER).exists(),
+        "{dir} belongs to `chrono-api demo`: name another directory with --data-dir DIR, or delete {dir}/{MARKER} to keep it",
+        dir = config.data_dir.display()
+    );
     let mut signals = StopSignals::listen()?;
     let gateway = start(config).await?;
     signals.next().await;

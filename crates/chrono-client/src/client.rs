@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -58,6 +59,8 @@ pub struct Client {
     pub(crate) address: Arc<Address>,
     pub(crate) key: SecretString,
     pub(crate) options: Options,
+    /// Whether the last try to post found nobody.
+    pub(crate) out_of_reach: Arc<AtomicBool>,
     authorization: HeaderValue,
     pool: Pool<HttpConnector, Full<Bytes>>,
 }
@@ -107,7 +110,8 @@ impl Client {
             .pool_idle_timeout(options.idle_timeout)
             .pool_max_idle_per_host(options.idle_connections_max)
             .build(connector);
-        Ok(Self { address, key, options, authorization, pool })
+        let out_of_reach = Arc::default();
+        Ok(Self { address, key, options, out_of_reach, authorization, pool })
     }
 
     /// Asks for a path and reads a JSON answer.

@@ -13,6 +13,8 @@ use super::percent::decode;
 use super::{Access, ApiError, ErrorCode, KeyPlace, Route};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// What a request without a key is told.
+const NO_KEY: &str = "Missing API key: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`";
 /// The scheme of a key in the Authorization header.
 const BEARER: &str = "Bearer ";
 
@@ -124,7 +126,7 @@ impl Gate {
             Presented::None if route.key_place == KeyPlace::HeaderQueryOrLater => {
                 return Ok(());
             }
-            Presented::None => return Err(self.refuse(peer.ip(), "Missing API key")),
+            Presented::None => return Err(self.refuse(peer.ip(), NO_KEY)),
         };
         let principal = self.authenticate(&key, peer.ip())?;
         let principal = &*passage.principal.insert(principal);

@@ -13,6 +13,7 @@ mod service;
 mod candle_answers;
 mod edge_answers;
 mod ingest_answers;
+mod newcomer;
 mod operator;
 mod price_answers;
 mod real_candles;

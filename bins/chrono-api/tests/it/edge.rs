@@ -35,10 +35,10 @@ async fn head_is_get_without_its_body() {
     let server = Running::start().await;
     let mut client = Client::connect(server.address).await;
     let answer = client.ask("HEAD", "/open", &[]).await;
-    assert_eq!((answer.status, answer.header("content-length")), (200, Some("13")));
+    assert_eq!((answer.status, answer.header("content-length")), (200, Some("14")));
     assert_eq!(client.ask("HEAD", "/nothing", &[]).await.status, 404);
     let answer = client.ask("GET", "/open", &[]).await;
-    assert_eq!(answer.body, "{\"open\":true}", "nothing was left over");
+    assert_eq!(answer.body, "{\"open\":true}\n", "nothing was left over");
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn path_and_query_are_decoded_and_checked() {
     let mut client = Client::connect(server.address).await;
     let key = key(ADMIN);
     let answer = client.ask("GET", "/prices/BTC%2FUSD?source=a%62c", &[&key]).await;
-    assert_eq!(answer.body, "{\"source\":\"abc\",\"symbol\":\"BTC/USD\"}");
+    assert_eq!(answer.body, "{\"source\":\"abc\",\"symbol\":\"BTC/USD\"}\n");
     for path in ["/prices/BTC%2", "/prices/x?form=1", "/prices/x?source=a&source=b"] {
         let answer = client.ask("GET", path, &[&key]).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "VALIDATION_ERROR"), "{path}");
