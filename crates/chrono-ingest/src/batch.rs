@@ -43,9 +43,8 @@ impl ParsedBatch {
         if body.is_empty() {
             return Err(BatchFault::new("body", None, "a JSON object"));
         }
-        let envelope: Envelope<'_> = simd_json::serde::from_slice(body).map_err(|broken| {
-            BatchFault::new("body", Some(&broken.to_string()), "a JSON object, well formed")
-        })?;
+        let envelope: Envelope<'_> =
+            simd_json::serde::from_slice(body).map_err(|broken| BatchFault::not_json(&broken))?;
         envelope.judge(now)
     }
 }
@@ -118,7 +117,8 @@ impl ParsedBatch {
                 Ok(tick) => {
                     fingerprint.tick(&tick);
                     if tick.timestamp > latest {
-                        let sent = tick.timestamp.to_string();
+                        // As it was sent: a client looks for its own text.
+                        let sent = feed.timestamp.map_or_else(String::new, |sent| sent.to_string());
                         let expected =
                             format!("a time at most 5 s ahead of the gateway's, which is {now}");
                         self.faults.push(FeedFault::new(
