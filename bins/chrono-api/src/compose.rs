@@ -284,7 +284,9 @@ fn open_store(
     clock: &dyn Clock,
 ) -> anyhow::Result<Arc<dyn Store>> {
     make_directory(settings.path.parent().unwrap_or(Path::new(".")))?;
-    let (store, lanes) = SqliteStore::open(settings, clock)?;
+    let file = settings.path.display().to_string();
+    let (store, lanes) = SqliteStore::open(settings, clock)
+        .with_context(|| format!("cannot open {file}; --data-dir DIR names another directory"))?;
     let store = Arc::new(store);
     supervisor.thread("store-writer", move || lanes.writer.run());
     for (lane, name) in lanes.readers.into_iter().zip(READERS) {

@@ -31,6 +31,15 @@ fn a_taken_port_and_a_foreign_directory_name_the_flag_that_helps() {
 }
 
 #[test]
+fn a_second_gateway_of_a_store_is_told_how_to_get_its_own() {
+    let service = Service::start();
+    let local = [("HOST", "127.0.0.1"), ("PORT", "0")];
+    let output = run(service.data_dir(), &local, &[]);
+    let said = text(&output.stderr);
+    assert!(!output.status.success() && said.contains("--data-dir DIR"), "{said}");
+}
+
+#[test]
 fn a_new_key_says_where_it_was_stored() {
     let dir = scratch().unwrap();
     let create = ["keys", "create", "--role", "public", "--client", "alice"];
