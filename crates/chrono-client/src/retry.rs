@@ -110,9 +110,10 @@ impl Client {
             return;
         }
         let Ok(url) = self.address.http("") else { return };
-        match fault.and_then(Error::source) {
-            Some(error) => tracing::warn!(error, "cannot reach {url}, retrying"),
-            None => tracing::info!("reached {url} again"),
+        if let Some(error) = fault.and_then(Error::source) {
+            tracing::warn!(error, "cannot reach {url}, retrying");
+        } else {
+            tracing::info!("reached {url} again");
         }
     }
 }

@@ -16,26 +16,28 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 
 /// Answers the page.
 pub(crate) fn page(_app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
-    asset(&call, "text/html; charset=utf-8", include_str!("../../assets/index.html"))
+    asset(call, "text/html; charset=utf-8", include_str!("../../assets/index.html"))
 }
 
 /// Answers its style sheet.
 pub(crate) fn style(_app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
-    asset(&call, "text/css; charset=utf-8", include_str!("../../assets/live.css"))
+    asset(call, "text/css; charset=utf-8", include_str!("../../assets/live.css"))
 }
 
 /// Answers its script.
 pub(crate) fn script(_app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
-    asset(&call, "text/javascript; charset=utf-8", include_str!("../../assets/live.js"))
+    asset(call, "text/javascript; charset=utf-8", include_str!("../../assets/live.js"))
 }
 
 fn asset(
-    call: &Call,
+    call: Call,
     content_type: &'static str,
     text: &'static str,
 ) -> BoxFuture<'static, Result<Reply, ApiError>> {
-    let reply = call.query(&[]).map(|_none| dressed(content_type, text));
-    Box::pin(std::future::ready(reply))
+    Box::pin(async move {
+        call.query(&[])?;
+        Ok(dressed(content_type, text))
+    })
 }
 
 fn dressed(content_type: &'static str, text: &'static str) -> Reply {
