@@ -1,5 +1,7 @@
 //! Texts into values; every fault is kept, none stops the others from being found.
 
+mod tls;
+
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -15,6 +17,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::fault::{Faults, SettingFault};
 use super::sources::{Origin, Sources};
+use crate::http::TlsFiles;
 
 /// The checked configuration.
 #[derive(Debug, Clone)]
@@ -29,6 +32,8 @@ pub struct Config {
     pub limits: chrono_auth::Limits,
     /// Connections and origins.
     pub http: HttpConfig,
+    /// The certificate and its key, which can be used; without them connections are plain.
+    pub tls: Option<TlsFiles>,
     /// Logs.
     pub log: LogConfig,
     /// Metrics.
@@ -109,6 +114,7 @@ impl TryFrom<&Sources> for Config {
             keys: reader.keys(),
             limits: reader.limits(),
             http: reader.http(),
+            tls: reader.tls(),
             log: reader.log(),
             metrics: reader.metrics(),
             stream: reader.stream(),

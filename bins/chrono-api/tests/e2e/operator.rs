@@ -12,7 +12,7 @@ use crate::ask::Answer;
 use crate::service::{BINARY, Service};
 
 /// Exit code of a wrong configuration.
-const USAGE: i32 = 64;
+pub(crate) const USAGE: i32 = 64;
 /// How soon a key that was made or revoked elsewhere must be known.
 const FOLLOW: Duration = Duration::from_secs(5);
 /// Pause between two looks.
