@@ -62,7 +62,7 @@ impl Gateway {
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Self> {
         // Bound first: a taken port is found before the store is touched.
-        let listener = listen(config.listen).await?;
+        let listener = listen(config.listen, "--port N").await?;
         let address = listener.local_addr()?;
         let supervisor = Supervisor::new(Arc::clone(&clock));
         let tls = start_tls(config, &supervisor)?;
@@ -206,7 +206,8 @@ impl App {
         address: Option<SocketAddr>,
     ) -> anyhow::Result<()> {
         let Some(address) = address else { return Ok(()) };
-        let door = Door { listener: listen(address).await?, tls: None };
+        let door =
+            Door { listener: listen(address, "--metrics-addr ADDRESS:PORT").await?, tls: None };
         self.listen_with(
             "metrics",
             door,
@@ -245,9 +246,9 @@ impl App {
     }
 }
 
-/// Tells whether a directory holds an embedded store.
-pub(crate) fn has_store(directory: &Path) -> bool {
-    directory.join(STORE_FILE).exists()
+/// Gives the embedded store's file in a data directory.
+pub(crate) fn store_file(directory: &Path) -> PathBuf {
+    directory.join(STORE_FILE)
 }
 
 /// Opens the embedded store beside whatever else uses it, for a command of the operator.
@@ -297,7 +298,9 @@ fn open_store(
     clock: &dyn Clock,
 ) -> anyhow::Result<Arc<dyn Store>> {
     make_directory(settings.path.parent().unwrap_or(Path::new(".")))?;
-    let (store, lanes) = SqliteStore::open(settings, clock)?;
+    let file = settings.path.display().to_string();
+    let (store, lanes) = SqliteStore::open(settings, clock)
+        .with_context(|| format!("cannot open {file}; --data-dir DIR names another directory"))?;
     let store = Arc::new(store);
     supervisor.thread("store-writer", move || lanes.writer.run());
     for (lane, name) in lanes.readers.into_iter().zip(READERS) {
@@ -353,10 +356,11 @@ fn start_tls(config: &Config, supervisor: &Supervisor) -> anyhow::Result<Option<
     Ok(Some(tls))
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; is the port taken?"))
+/// Binds an address; `flag` is what sets another one.
+async fn listen(address: SocketAddr, flag: &'static str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; is the port taken? Set another one with {flag}")
+    })
 }
 
 fn origins(http: &HttpConfig) -> Origins {

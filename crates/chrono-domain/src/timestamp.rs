@@ -111,6 +111,12 @@ impl Timestamp {
         Self(self.0.saturating_sub(by).max(0))
     }
 
+    /// Cuts what is finer than a millisecond off.
+    #[must_use]
+    pub const fn to_millis(self) -> Self {
+        Self(self.0 - self.0 % 1_000)
+    }
+
     /// Gives how long `earlier` lies back, zero when it does not.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0 - earlier.0).unwrap_or(0))

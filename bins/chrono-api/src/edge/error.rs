@@ -5,12 +5,12 @@ use std::error::Error;
 use std::fmt::Write;
 
 use chrono_auth::Decision;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
+use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
-use super::{Reply, RequestId};
-use crate::http::{Body, BodyFault, BoxError, Refusal};
+use super::{Reply, RequestId, json_bytes};
+use crate::http::{BodyFault, BoxError, Refusal};
 
 /// Longest part of what was received that an error repeats, in characters.
 const RECEIVED_CHARS_MAX: usize = 128;
@@ -44,8 +44,6 @@ pub enum ErrorCode {
     Internal,
     /// The store did not do it.
     Database,
-    /// Neither memory nor store could answer.
-    Cache,
     /// Too much is waiting already.
     Overloaded,
     /// The connection to the store broke during the commit; the same idempotency key tells.
@@ -68,7 +66,6 @@ impl ErrorCode {
             Self::RateLimitExceeded => ("RATE_LIMIT_EXCEEDED", StatusCode::TOO_MANY_REQUESTS),
             Self::Internal => ("INTERNAL_ERROR", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Database => ("DATABASE_ERROR", StatusCode::SERVICE_UNAVAILABLE),
-            Self::Cache => ("CACHE_ERROR", StatusCode::SERVICE_UNAVAILABLE),
             Self::Overloaded => ("OVERLOADED", StatusCode::SERVICE_UNAVAILABLE),
             Self::OutcomeUnknown => ("OUTCOME_UNKNOWN", StatusCode::SERVICE_UNAVAILABLE),
         }
@@ -250,10 +247,9 @@ impl ApiError {
         };
         // Strings and numbers only: writing them to memory does not fail.
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
-        let mut response = Response::new(Body::whole(body));
+        let mut response = json_bytes(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

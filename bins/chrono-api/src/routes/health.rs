@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono_domain::Timestamp;
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use serde::Serialize;
@@ -40,16 +39,18 @@ struct Ready {
 }
 
 /// Says that the process runs.
-pub(crate) fn live(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
+pub(crate) fn live(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
     Box::pin(async move {
+        call.query(&[])?;
         let uptime_seconds = app.clock.uptime().as_secs();
         json(&serde_json::json!({"status": "alive", "uptime_seconds": uptime_seconds}))
     })
 }
 
 /// Says how each part is.
-pub(crate) fn health(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
+pub(crate) fn health(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
     Box::pin(async move {
+        call.query(&[])?;
         let (store_well, stream_well) =
             (store_faults(&app).await.is_empty(), stream_faults(&app).is_empty());
         let status = match (store_well, stream_well) {
@@ -62,7 +63,7 @@ pub(crate) fn health(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Re
             redis: "embedded",
             websocket: if stream_well { "healthy" } else { "degraded" },
         };
-        let timestamp = to_millis(app.clock.now()).to_string();
+        let timestamp = app.clock.now().to_millis().to_string();
         let mut reply = json(&Health {
             status,
             timestamp,
@@ -107,11 +108,6 @@ pub(crate) fn ready(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Repl
 /// Names what keeps streams from being served.
 fn stream_faults(app: &App) -> Vec<String> {
     app.supervisor.faults().into_iter().filter(|fault| fault.starts_with(HUB_TASK)).collect()
-}
-
-/// Cuts a time to milliseconds, as the spec shows it here.
-fn to_millis(at: Timestamp) -> Timestamp {
-    at.minus(Duration::from_micros(at.micros().unsigned_abs() % 1_000))
 }
 
 async fn store_faults(app: &App) -> Vec<String> {

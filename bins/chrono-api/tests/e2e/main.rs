@@ -16,6 +16,7 @@ mod edge_answers;
 mod forwarded;
 mod ingest_answers;
 mod limits;
+mod newcomer;
 mod operator;
 mod price_answers;
 mod real_candles;
