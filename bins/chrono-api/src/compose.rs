@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::config::{Config, HttpConfig};
+use crate::descriptors::Places;
 use crate::edge::{Edge, Gate, Origins, Route};
 use crate::http::{Server, Settings as HttpSettings};
 use crate::key_file::make_first_keys;
@@ -82,8 +83,10 @@ impl Gateway {
             Arc::clone(&base.clock),
         );
         let app = base.start_parts(config, Arc::new(gate), metrics).await?;
-        app.serve(listener, &config.http)?;
-        app.serve_metrics_apart(config.metrics.listen).await?;
+        let places =
+            Places::share_out(config.http.connections_max, config.metrics.listen.is_some());
+        app.serve(listener, &config.http, places)?;
+        app.serve_metrics_apart(config.metrics.listen, places).await?;
         Ok(Self { address, made_keys, supervisor: base.supervisor })
     }
 }
@@ -184,9 +187,14 @@ impl Base {
 
 impl App {
     /// Serves every route.
-    fn serve(self: &Arc<Self>, listener: TcpListener, http: &HttpConfig) -> anyhow::Result<()> {
+    fn serve(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        http: &HttpConfig,
+        places: Places,
+    ) -> anyhow::Result<()> {
         let settings = HttpSettings {
-            connections_max: http.connections_max,
+            connections_max: places.main,
             connections_per_ip_max: http.connections_per_ip_max,
             ..HttpSettings::default()
         };
@@ -197,6 +205,7 @@ impl App {
     async fn serve_metrics_apart(
         self: &Arc<Self>,
         address: Option<SocketAddr>,
+        places: Places,
     ) -> anyhow::Result<()> {
         let Some(address) = address else { return Ok(()) };
         let listener = listen(address).await?;
@@ -204,7 +213,7 @@ impl App {
             "metrics",
             listener,
             routes::METRICS,
-            HttpSettings::default(),
+            places.operations_settings(),
             Origins::Only(Vec::new()),
         )
     }
