@@ -275,11 +275,14 @@ fn store_settings(directory: &Path) -> StoreSettings {
     StoreSettings { readers, ..StoreSettings::new(directory.join(STORE_FILE)) }
 }
 
-/// Makes a test build crash, or be wrong, as it was told to.
+/// Makes a test build crash, panic or be wrong, as it was told to.
 #[cfg(feature = "failpoints")]
 fn arm(failpoints: &crate::config::Failpoints) {
     if let Some((place, nth)) = &failpoints.abort {
         chrono_storage::failpoint::arm(place, *nth);
+    }
+    if let Some((place, nth)) = &failpoints.panic {
+        chrono_storage::failpoint::arm_panic(place, *nth);
     }
     if failpoints.early_ack {
         chrono_storage::failpoint::acknowledge_early();
@@ -293,7 +296,7 @@ fn open_store(
     clock: &dyn Clock,
 ) -> anyhow::Result<Arc<dyn Store>> {
     make_directory(settings.path.parent().unwrap_or(Path::new(".")))?;
-    let (store, lanes) = SqliteStore::open(settings, clock)?;
+    let (store, lanes) = open_file(settings, clock)?;
     let store = Arc::new(store);
     supervisor.thread("store-writer", move || lanes.writer.run());
     for (lane, name) in lanes.readers.into_iter().zip(READERS) {
@@ -312,7 +315,9 @@ fn open_store(
 
 /// Names the migrations that the embedded store lacks, in order.
 pub(crate) fn pending_migrations(directory: &Path) -> anyhow::Result<Vec<&'static str>> {
-    Ok(sqlite::check(&directory.join(STORE_FILE))?.pending)
+    let path = directory.join(STORE_FILE);
+    let schema = sqlite::check(&path);
+    Ok(schema.with_context(|| format!("cannot open the store {}", path.display()))?.pending)
 }
 
 /// Brings the embedded store's schema up to date, which opening it does.
@@ -320,8 +325,17 @@ pub(crate) fn migrate_store(directory: &Path, clock: &dyn Clock) -> anyhow::Resu
     make_directory(directory)?;
     let settings =
         StoreSettings { access: Access::Tool, ..StoreSettings::new(directory.join(STORE_FILE)) };
-    drop(SqliteStore::open(settings, clock)?);
+    drop(open_file(settings, clock)?);
     Ok(())
+}
+
+fn open_file(
+    settings: StoreSettings,
+    clock: &dyn Clock,
+) -> anyhow::Result<(SqliteStore, sqlite::Lanes)> {
+    let path = settings.path.clone();
+    SqliteStore::open(settings, clock)
+        .with_context(|| format!("cannot open the store {}", path.display()))
 }
 
 fn make_directory(directory: &Path) -> anyhow::Result<()> {

@@ -169,9 +169,18 @@ impl Gateway {
     /// # Errors
     /// When it does not end in time.
     pub fn stop(mut self) -> anyhow::Result<ExitStatus> {
+        self.terminate()?;
+        self.wait(STOP)
+    }
+
+    /// Asks it to stop, with SIGTERM, and does not wait.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn terminate(&self) -> anyhow::Result<()> {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         ensure!(sent.success(), "the signal was not sent");
-        self.wait(STOP)
+        Ok(())
     }
 
     /// Waits for it to end by itself.

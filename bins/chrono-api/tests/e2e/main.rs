@@ -19,4 +19,5 @@ mod real_candles;
 mod real_consensus;
 mod real_input;
 mod real_ranges;
+mod start_faults;
 mod summary_answers;

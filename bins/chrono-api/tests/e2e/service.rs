@@ -37,6 +37,18 @@ impl Service {
         Self { gateway: command.start().unwrap(), command, dir }
     }
 
+    /// Starts on a directory that is there already.
+    pub(crate) fn start_in(dir: TempDir) -> Self {
+        let command = GatewayCommand::new(BINARY, dir.path());
+        Self { gateway: command.start().unwrap(), command, dir }
+    }
+
+    /// Stops the gateway and leaves its directory.
+    pub(crate) fn stopped(self) -> TempDir {
+        assert!(self.gateway.stop().unwrap().success());
+        self.dir
+    }
+
     /// Stops the gateway as an operator does, and starts it again on the same data.
     pub(crate) fn restart(self) -> Self {
         let Self { gateway, command, dir } = self;
