@@ -32,6 +32,9 @@ fn arm_for(act: Act, place: &str, nth: u32) {
 }
 
 /// Ends the process or panics here if this place is armed and due.
+///
+/// # Panics
+/// When [`arm_panic`] asked for it.
 #[expect(clippy::panic, reason = "this is what a test build asks for")]
 pub fn hit(place: &str) {
     match due(place) {
