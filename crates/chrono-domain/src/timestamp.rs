@@ -10,6 +10,8 @@ use time::format_description::well_known::Rfc3339;
 const SECOND: i64 = 1_000_000;
 /// The last microsecond of the year 9999, the last that RFC 3339 can write.
 const MAX_MICROS: i64 = 253_402_300_799_999_999;
+/// Bytes of a date, behind which stands what separates it from the hour.
+const DATE_BYTES: usize = 10;
 /// Below this an epoch number in a query counts seconds (the year 5138), up to a thousand times it milliseconds.
 const EPOCH_SECONDS_MAX: i64 = 100_000_000_000;
 
@@ -57,11 +59,16 @@ impl Timestamp {
         }
     }
 
-    /// Reads RFC 3339 with a zone; digits finer than a microsecond are cut off, never rounded.
+    /// Reads RFC 3339 with a zone, a `T` or a space before the hour; digits finer than a microsecond are cut off, never
+    /// rounded.
     ///
     /// # Errors
     /// [`TimestampError::Format`] or [`TimestampError::Range`].
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimestampError> {
+        // The parser takes any character there.
+        if !matches!(text.as_bytes().get(DATE_BYTES), Some(b'T' | b't' | b' ')) {
+            return Err(TimestampError::Format);
+        }
         let parsed =
             OffsetDateTime::parse(text, &Rfc3339).map_err(|_fault| TimestampError::Format)?;
         let micros = parsed.unix_timestamp_nanos().div_euclid(1_000);
@@ -201,6 +208,7 @@ mod tests {
             "2025-10-09",
             "2025-10-09T12:34:56",
             "2025-10-09 12:34",
+            "2025-10-09x12:34:56Z",
             "now",
             "-1",
             "2025-13-01T00:00:00Z",
