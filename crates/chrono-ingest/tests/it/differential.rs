@@ -29,11 +29,8 @@ fn written(text: impl Strategy<Value = String>) -> impl Strategy<Value = String>
         let written = letters.iter().enumerate().map(|(place, letter)| {
             if Some(place) == escaped {
                 let mut units = [0; 2];
-                letter
-                    .encode_utf16(&mut units)
-                    .iter()
-                    .map(|unit| format!("\\u{unit:04x}"))
-                    .collect()
+                let units = letter.encode_utf16(&mut units).iter();
+                units.fold(String::new(), |text, unit| text + &format!("\\u{unit:04x}"))
             } else {
                 let json = serde_json::to_string(letter).unwrap();
                 json[1..json.len() - 1].to_owned()
