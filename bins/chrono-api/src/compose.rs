@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::config::{Config, HttpConfig};
 use crate::descriptors::Places;
 use crate::edge::{Edge, Gate, Origins, Route};
-use crate::http::{Server, Settings as HttpSettings};
+use crate::http::{Server, Settings as HttpSettings, Tls};
 use crate::key_file::make_first_keys;
 use crate::routes;
 use crate::stream::StreamService;
@@ -66,6 +66,7 @@ impl Gateway {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr()?;
         let supervisor = Supervisor::new(Arc::clone(&clock));
+        let tls = start_tls(config, &supervisor)?;
         #[cfg(feature = "failpoints")]
         arm(&config.failpoints);
         let base = Base {
@@ -85,7 +86,7 @@ impl Gateway {
         let app = base.start_parts(config, Arc::new(gate), metrics).await?;
         let places =
             Places::share_out(config.http.connections_max, config.metrics.listen.is_some());
-        app.serve(listener, &config.http, places)?;
+        app.serve(Door { listener, tls }, &config.http, places)?;
         app.serve_metrics_apart(config.metrics.listen, places).await?;
         Ok(Self { address, made_keys, supervisor: base.supervisor })
     }
@@ -185,11 +186,17 @@ impl Base {
     }
 }
 
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+}
+
 impl App {
     /// Serves every route.
     fn serve(
         self: &Arc<Self>,
-        listener: TcpListener,
+        door: Door,
         http: &HttpConfig,
         places: Places,
     ) -> anyhow::Result<()> {
@@ -198,7 +205,7 @@ impl App {
             connections_per_ip_max: http.connections_per_ip_max,
             ..HttpSettings::default()
         };
-        self.listen_with("http", listener, routes::ALL, settings, origins(http))
+        self.listen_with("http", door, routes::ALL, settings, origins(http))
     }
 
     /// Serves `/metrics` alone on an address of its own.
@@ -208,10 +215,10 @@ impl App {
         places: Places,
     ) -> anyhow::Result<()> {
         let Some(address) = address else { return Ok(()) };
-        let listener = listen(address).await?;
+        let door = Door { listener: listen(address).await?, tls: None };
         self.listen_with(
             "metrics",
-            listener,
+            door,
             routes::METRICS,
             places.operations_settings(),
             Origins::Only(Vec::new()),
@@ -221,7 +228,7 @@ impl App {
     fn listen_with(
         self: &Arc<Self>,
         name: &'static str,
-        listener: TcpListener,
+        door: Door,
         routes: &'static [Route<Self>],
         settings: HttpSettings,
         origins: Origins,
@@ -233,8 +240,12 @@ impl App {
             origins,
             settings.body,
         )?;
-        let server =
-            Arc::new(Server::new(listener, Arc::new(edge), settings, self.supervisor.clone()));
+        let mut server =
+            Server::new(door.listener, Arc::new(edge), settings, self.supervisor.clone());
+        if let Some(tls) = door.tls {
+            server = server.with_tls(tls);
+        }
+        let server = Arc::new(server);
         self.supervisor.task(name, Policy::ToEnd, move || {
             let server = Arc::clone(&server);
             async move { server.run().await }
@@ -349,6 +360,18 @@ fn make_directory(directory: &Path) -> anyhow::Result<()> {
         fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     };
     make().with_context(|| format!("cannot make the directory {}", directory.display()))
+}
+
+/// Reads the certificate and follows its files.
+fn start_tls(config: &Config, supervisor: &Supervisor) -> anyhow::Result<Option<Arc<Tls>>> {
+    let Some(files) = config.tls.clone() else { return Ok(None) };
+    let tls = Arc::new(Tls::load(files)?);
+    let followed = Arc::clone(&tls);
+    supervisor.task("tls-files", Policy::Forever, move || {
+        let tls = Arc::clone(&followed);
+        async move { tls.follow().await }
+    });
+    Ok(Some(tls))
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

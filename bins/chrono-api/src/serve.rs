@@ -43,7 +43,8 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Gateway> {
     let metrics = if config.metrics.enabled { Some(observe::start_metrics()?) } else { None };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let gateway = Gateway::start(config, clock, metrics).await?;
-    tracing::info!(address = %gateway.address, data_dir = %config.data_dir.display(), "listening");
+    let tls = config.tls.is_some();
+    tracing::info!(address = %gateway.address, tls, data_dir = %config.data_dir.display(), "listening");
     if let Some(path) = &gateway.made_keys {
         tracing::info!(path = %path.display(), "no key was configured: a first set was made, read it there");
     }

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "failpoints")]
 #[path = "../e2e/ask.rs"]
+#[expect(dead_code, reason = "the tests of answers use the rest of it")]
 mod ask;
 mod campaign;
 #[cfg(feature = "failpoints")]

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 #[path = "../e2e/ask.rs"]
+#[expect(dead_code, reason = "the tests of answers use the rest of it")]
 mod ask;
 #[path = "../it/client.rs"]
 #[expect(dead_code, reason = "the transport's own tests use the rest of it")]
