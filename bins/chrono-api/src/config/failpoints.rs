@@ -4,6 +4,8 @@ use super::fault::SettingFault;
 
 /// Where to abort, as `place:nth`: on the `nth` time that the place is reached, counted from 1.
 const FAILPOINT: &str = "CHRONO_FAILPOINT";
+/// Where to panic, in the same words.
+const PANIC: &str = "CHRONO_PANIC";
 /// `1` acknowledges before COMMIT.
 const EARLY_ACK: &str = "CHRONO_EARLY_ACK";
 /// `OFF` does not wait for the disk.
@@ -16,6 +18,8 @@ const CYCLE_TICKS: &str = "CHRONO_CYCLE_TICKS";
 pub struct Failpoints {
     /// The place where the process aborts, and how often it is reached until then.
     pub abort: Option<(String, u32)>,
+    /// The place where a task panics, in the same words; it counts when both are given.
+    pub panic: Option<(String, u32)>,
     /// Whether batches are acknowledged before they are committed.
     pub early_ack: bool,
     /// Whether commits are acknowledged before they are on the disk.
@@ -43,10 +47,12 @@ impl Failpoints {
             }
         };
         let mut found = Self::default();
-        read(FAILPOINT, "a place and a number from 1, such as before_commit:3", &mut |text| {
-            found.abort = abort(text);
-            found.abort.is_some()
-        });
+        for (name, slot) in [(FAILPOINT, &mut found.abort), (PANIC, &mut found.panic)] {
+            read(name, "a place and a number from 1, such as before_commit:3", &mut |text| {
+                *slot = place(text);
+                slot.is_some()
+            });
+        }
         read(EARLY_ACK, "1", &mut |text| {
             found.early_ack = text == "1";
             found.early_ack
@@ -63,7 +69,7 @@ impl Failpoints {
     }
 }
 
-fn abort(text: &str) -> Option<(String, u32)> {
+fn place(text: &str) -> Option<(String, u32)> {
     let (place, nth) = text.split_once(':')?;
     let nth = nth.parse().ok().filter(|nth| *nth > 0)?;
     Some((place.to_owned(), nth))
@@ -94,8 +100,12 @@ mod tests {
         ]);
         let abort = Some(("after_insert".to_owned(), 7));
         let cycle_ticks = Some(9);
-        assert_eq!(told, Failpoints { abort, early_ack: true, unsynced: true, cycle_ticks });
+        let wished =
+            Failpoints { abort, panic: None, early_ack: true, unsynced: true, cycle_ticks };
+        assert_eq!(told, wished);
         assert!(faults.is_empty());
+        let (told, _) = read(&[(PANIC, "mid_publish:1")]);
+        assert_eq!(told.panic, Some(("mid_publish".to_owned(), 1)));
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "HTTP_MAX_CONNECTIONS",
         "12000",
-        "Open connections. Too low refuses clients, too high runs out of file descriptors.",
+        "Open connections; fewer where the system's limit of open files is lower. Too low refuses clients, too high lets a flood take the memory.",
     ),
     plain(
         "HTTP_MAX_CONNECTIONS_PER_IP",

@@ -137,6 +137,7 @@ struct Fault {
     decision: Option<Decision>,
     allow: Option<HeaderValue>,
     retry_after_s: Option<u32>,
+    closes: bool,
     source: Option<BoxError>,
 }
 
@@ -151,6 +152,7 @@ impl ApiError {
             decision: None,
             allow: None,
             retry_after_s: None,
+            closes: code.status() == StatusCode::REQUEST_TIMEOUT,
             source: None,
         }))
     }
@@ -204,6 +206,13 @@ impl ApiError {
         self
     }
 
+    /// Ends the connection after the answer: what else comes on it may not be what it seems.
+    #[must_use]
+    fn and_close(mut self) -> Self {
+        self.0.closes = true;
+        self
+    }
+
     /// Adds the reason, for the log only.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
@@ -253,7 +262,7 @@ impl ApiError {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::REQUEST_TIMEOUT {
+        if fault.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
@@ -273,6 +282,11 @@ impl From<Refusal> for ApiError {
             Refusal::UriTooLong => Self::new(ErrorCode::UriTooLong, "The URI is too long"),
             Refusal::Host => {
                 Self::new(ErrorCode::Validation, "Exactly one valid Host header is expected")
+                    .and_close()
+            }
+            Refusal::TransferEncoding => {
+                Self::new(ErrorCode::Validation, "The transfer coding must be chunked, once")
+                    .and_close()
             }
             Refusal::ContentEncoding(received) => {
                 Self::invalid("Content-Encoding", Some(&received), "identity")

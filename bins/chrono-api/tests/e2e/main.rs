@@ -25,5 +25,6 @@ mod real_input;
 mod real_ranges;
 mod roles;
 mod rotation;
+mod start_faults;
 mod summary_answers;
 mod tls;
