@@ -43,6 +43,8 @@ pub(super) struct Generation {
     pub(super) ticks: u64,
     /// Bytes of its commits in the log.
     pub(super) log_bytes: u64,
+    /// When the first of its commits was taken in.
+    pub(super) oldest: Option<Timestamp>,
     /// By symbol.
     pub(super) series: BTreeMap<u32, Series>,
 }
@@ -57,6 +59,7 @@ impl Generation {
     pub(super) fn fold(&mut self, number: u64, commit: LoggedCommit, log_bytes: usize) {
         let mut arrival = commit.first_arrival;
         for batch in commit.batches {
+            self.oldest.get_or_insert(batch.received_at);
             self.ticks += batch.ticks.len() as u64;
             for tick in batch.ticks {
                 let key = OrderKey { timestamp: tick.timestamp, arrival: Arrival(arrival) };
