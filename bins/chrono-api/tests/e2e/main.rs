@@ -12,6 +12,7 @@ mod scene;
 mod service;
 
 mod candle_answers;
+mod clean_stops;
 mod edge_answers;
 mod forwarded;
 mod ingest_answers;

@@ -106,11 +106,9 @@ impl From<Fault> for StoreError {
             Fault::Visitor => Self::Refused(fault.into()),
             Fault::Sqlite(_) if fault.is_refusal() => Self::Refused(fault.into()),
             Fault::Sqlite(ref error) if is_damage(error) => Self::Corrupt(fault.into()),
-            Fault::Closed
-            | Fault::Busy
-            | Fault::Sqlite(_)
-            | Fault::File(_)
-            | Fault::Unsynced => Self::Unavailable(fault.into()),
+            Fault::Closed | Fault::Busy | Fault::Sqlite(_) | Fault::File(_) | Fault::Unsynced => {
+                Self::Unavailable(fault.into())
+            }
         }
     }
 }

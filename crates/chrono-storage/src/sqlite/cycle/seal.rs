@@ -100,7 +100,7 @@ fn candle_pages(
     made: &mut Vec<NewPage>,
 ) -> Result<(), Fault> {
     let mut buckets = Buckets::new();
-    for ((minute, source_id), candle) in &series.minutes {
+    for ((minute, source_id), candle) in series.minutes() {
         levels::add(&mut buckets, (*source_id, *minute), candle);
         levels::add(&mut buckets, (ALL_SOURCES, *minute), candle);
     }

@@ -154,7 +154,19 @@ impl<'a> Page<'a> {
         let [times, arrivals, delays] = [column()?, column()?, column()?];
         let [numbers, prices, volumes] = [column()?, column()?, column()?];
         cursor.end()?;
-        Ok(Self { beside, len, unit, kinds, wide, times, arrivals, delays, numbers, prices, volumes })
+        Ok(Self {
+            beside,
+            len,
+            unit,
+            kinds,
+            wide,
+            times,
+            arrivals,
+            delays,
+            numbers,
+            prices,
+            volumes,
+        })
     }
 
     /// Tells what is stored beside it.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use chrono_domain::{Interval, ManualClock, Metadata, StoredTick, Symbol, Timestamp};
 use chrono_storage::sqlite::{Access, OpenError, Settings, SqliteStore, Visit, check};
 use chrono_storage::{
-    CandleRange, CandleStore, Detail, KeyStore, Progress, StoreError, StoredKey, TickRange, TickStore,
+    CandleRange, CandleStore, Detail, KeyStore, Progress, StoreError, StoredKey, TickRange,
+    TickStore,
 };
 
 use super::append::{NOW, batch, tick};
@@ -194,8 +195,10 @@ async fn metadata_that_is_gone_and_rows_that_were_swapped_are_damage() {
     let range = TickRange { detail: Detail::WithMetadata, ..TickRange::of(symbol) };
     assert_eq!(store.ticks(&range).await.unwrap()[0].tick.metadata, metadata());
     let swap = |family: u8| {
-        format!("UPDATE pages SET body = (SELECT body FROM kept WHERE kept.family = {family} \
-            AND kept.symbol_id <> pages.symbol_id) WHERE family = {family}")
+        format!(
+            "UPDATE pages SET body = (SELECT body FROM kept WHERE kept.family = {family} \
+            AND kept.symbol_id <> pages.symbol_id) WHERE family = {family}"
+        )
     };
     let damages = [
         "DELETE FROM pages WHERE family = 2".to_owned(),

@@ -19,10 +19,10 @@ use super::append::{NOW, batch, tick};
 use super::running::{Running, crashed_copy, fresh_file, start};
 
 /// Reads that wait when the store is closed.
-const READS: usize = 64;
+const READS: usize = 16;
 /// Commits, and ticks of each.
-const COMMITS: i64 = 40;
-const TICKS: i64 = 250;
+const COMMITS: i64 = 20;
+const TICKS: i64 = 50;
 /// Room for a file, in the blocks of `ulimit` (512 bytes or 1 KiB): more than shared memory takes, less than the data.
 const FILE_BLOCKS: u32 = 128;
 /// Bytes of the data that finds no room.
