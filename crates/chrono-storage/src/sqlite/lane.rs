@@ -76,8 +76,8 @@ impl WriterLane {
         for _reader in 0..self.file.settings.readers.get() {
             select! {
                 // They have also ended when they were dropped.
-                recv(self.readers) -> _ended => {}
-                recv(deadline) -> _now => return Err(Fault::Busy),
+                recv(self.readers) -> _ => {}
+                recv(deadline) -> _ => return Err(Fault::Busy),
             }
         }
         Ok(())
