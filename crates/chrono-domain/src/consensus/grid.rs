@@ -9,6 +9,7 @@ const EXTRA_PLACES: u32 = 6;
 /// Most decimal places of a result; no price has more.
 const PLACES_MAX: u32 = 18;
 /// The powers of ten up to 10^18: looked up, since each feed of a window is brought to the grid.
+#[expect(clippy::indexing_slicing, reason = "it is computed when the crate is built")]
 const POWERS: [u64; 19] = {
     let (mut powers, mut at) = ([1; 19], 1);
     while at < powers.len() {
