@@ -18,6 +18,7 @@ use chrono_storage::{KeyStore, Store};
 use hyper::header::HeaderValue;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 use crate::app::App;
 use crate::config::{Config, HttpConfig};
@@ -151,10 +152,10 @@ impl Base {
             (Arc::clone(&self.store), Arc::clone(&self.book), Arc::clone(&self.clock));
         let settings = Arc::new(config.consensus.clone());
         let recorder = ConsensusRecorder::new(store, book, clock, Arc::clone(&settings));
-        let recorder = Arc::new(recorder);
-        self.supervisor.task("consensus", Policy::Forever, move || {
-            let recorder = Arc::clone(&recorder);
-            async move { recorder.run().await }
+        // Computing on large windows takes milliseconds, for which no request is to wait.
+        let (runtime, halting) = (Handle::current(), self.supervisor.halting());
+        self.supervisor.thread("consensus", move || {
+            drop(runtime.block_on(halting.run_until_cancelled(recorder.run())));
         });
         let (store, book, clock) =
             (Arc::clone(&self.store), Arc::clone(&self.book), Arc::clone(&self.clock));

@@ -27,14 +27,14 @@ pub(crate) mod grid;
 mod policy;
 mod statistics;
 mod vote;
+mod window;
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 pub use grid::Rounded;
 pub use policy::ConsensusPolicy;
 pub use vote::{SourceVote, Verdict};
+pub use window::{Window, WindowRow};
 
 use crate::{OrderKey, Price, Source, StoredTick, Timestamp};
 use grid::Grid;
@@ -122,32 +122,30 @@ impl Consensus {
     /// as stale. Every figure is rounded once, half to even, to the largest scale among the feeds used plus 6 places,
     /// at most 18.
     ///
-    /// Takes time linear in the feeds and `n log n` in the sources.
+    /// Takes time linear in the feeds and `n log n` in the sources. Whoever has a [`Window`] asks
+    /// [`Consensus::of_window`], which hashes no source.
     pub fn compute(
         at: Timestamp,
         feeds: impl IntoIterator<Item = Feed>,
         policy: &ConsensusPolicy,
     ) -> Option<Self> {
+        Self::of_window(at, &feeds.into_iter().collect(), policy)
+    }
+
+    /// Computes as [`Consensus::compute`].
+    pub fn of_window(at: Timestamp, feeds: &Window, policy: &ConsensusPolicy) -> Option<Self> {
         let start = at.minus(policy.window);
-        let feeds = feeds.into_iter();
-        let mut window: Vec<Price> = Vec::with_capacity(feeds.size_hint().0);
-        let mut newest: HashMap<Source, Feed> = HashMap::new();
-        for feed in feeds.filter(|feed| feed.key.timestamp <= at) {
-            if feed.key.timestamp >= start {
-                window.push(feed.price);
-            }
-            keep_newer(newest.entry(feed.source), feed);
-        }
-        let mut newest: Vec<Feed> = newest.into_values().collect();
-        newest.sort_unstable_by_key(|feed| feed.source);
+        let newest = feeds.newest_of(feeds.named().filter(|row| row.key.timestamp <= at));
+        let in_window = || feeds.named().filter(|row| (start..=at).contains(&row.key.timestamp));
 
         let fresh = newest.iter().filter(|feed| policy.is_fresh(feed, at));
-        let grid = Grid::of(window.iter().copied().chain(fresh.map(|feed| feed.price)));
-        let mut units: Vec<u128> = window.iter().map(|price| grid.units(*price)).collect();
+        let grid = Grid::of(in_window().map(|row| row.price).chain(fresh.map(|feed| feed.price)));
+        let mut units = Vec::with_capacity(feeds.rows.len());
+        units.extend(in_window().map(|row| grid.units(row.price)));
         let Statistics { median, mean, std_dev } = Statistics::of(&mut units)?;
 
-        let in_window = newest.iter().filter(|feed| feed.key.timestamp >= start);
-        let sources = in_window.map(|feed| feed.source).collect();
+        let has_feed = newest.iter().filter(|feed| feed.key.timestamp >= start);
+        let sources = has_feed.map(|feed| feed.source).collect();
         let Outcome { status, price, votes } = vote::hold(&newest, at, grid, policy);
         Some(Self {
             at,
@@ -165,18 +163,5 @@ impl Consensus {
     /// Gives the number of sources with a feed in the window.
     pub fn num_sources(&self) -> usize {
         self.sources.len()
-    }
-}
-
-fn keep_newer<K>(entry: Entry<'_, K, Feed>, feed: Feed) {
-    match entry {
-        Entry::Vacant(entry) => {
-            entry.insert(feed);
-        }
-        Entry::Occupied(mut entry) => {
-            if feed.recency(entry.get()).is_gt() {
-                entry.insert(feed);
-            }
-        }
     }
 }

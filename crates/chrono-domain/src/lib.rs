@@ -35,7 +35,8 @@ mod timestamp;
 pub use candle::Candle;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use consensus::{
-    Consensus, ConsensusPolicy, ConsensusStatus, Feed, Rounded, SourceVote, Verdict,
+    Consensus, ConsensusPolicy, ConsensusStatus, Feed, Rounded, SourceVote, Verdict, Window,
+    WindowRow,
 };
 pub use decimal::{DecimalError, Price, Volume};
 pub use interval::{Interval, IntervalError};

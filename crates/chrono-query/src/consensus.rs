@@ -4,9 +4,9 @@ use std::num::NonZeroUsize;
 
 use bytes::Bytes;
 use chrono_domain::{
-    Consensus, ConsensusPolicy, ConsensusStatus, Feed, Source, SourceVote, Symbol, Timestamp,
+    Consensus, ConsensusPolicy, ConsensusStatus, Source, SourceVote, Symbol, Timestamp,
 };
-use chrono_storage::{Snapshot, Store, TickRange};
+use chrono_storage::{Snapshot, Store, WindowRange, WindowRead};
 use metrics::counter;
 
 use crate::answers::life;
@@ -20,8 +20,6 @@ pub use recorder::ConsensusRecorder;
 use settings::MIN_SOURCES_MAX;
 pub use settings::{ConsensusSettings, ConsensusTexts, SettingFault, SymbolPattern};
 
-/// Ticks read in one go.
-const READ_TICKS: usize = 16_384;
 /// Most ticks one consensus reads, 20 times what the spec's budget speaks of.
 const TICKS_MAX: usize = 2_000_000;
 
@@ -310,18 +308,10 @@ async fn compute(
     policy: &ConsensusPolicy,
 ) -> Result<Option<Consensus>, QueryError> {
     let from = at.minus(policy.lookback());
-    let mut range = TickRange { from, to: at, limit: READ_TICKS, ..TickRange::of(symbol) };
-    let mut feeds: Vec<Feed> = Vec::new();
-    loop {
-        let ticks = store.ticks(&range).await?;
-        feeds.extend(ticks.iter().map(Feed::from));
-        range.after = ticks.last().map(chrono_domain::StoredTick::key);
-        if ticks.len() < READ_TICKS {
-            return Ok(Consensus::compute(at, feeds, policy));
-        }
-        if feeds.len() >= TICKS_MAX {
-            return Err(QueryError::TooLarge { symbol, ticks_max: TICKS_MAX });
-        }
+    let range = WindowRange { symbol, from, to: at, ticks_max: TICKS_MAX };
+    match store.window(&range).await? {
+        WindowRead::Whole(window) => Ok(Consensus::of_window(at, &window, policy)),
+        WindowRead::TooMany => Err(QueryError::TooLarge { symbol, ticks_max: TICKS_MAX }),
     }
 }
 

@@ -29,6 +29,7 @@ pub mod restarts;
 mod sample;
 pub mod snapshots;
 pub mod ticks;
+pub mod windows;
 
 pub use comparison::{Comparison, same_answers};
 
@@ -79,6 +80,9 @@ async fn run_ticks(make: &impl AsyncFn() -> Arc<dyn Store>) {
         ticks::a_range_answers_by_timestamp_and_arrival_either_way,
         ticks::an_unknown_symbol_or_source_answers_empty,
         ticks::tick_pages_join_to_the_whole,
+        windows::a_window_holds_the_ticks_of_its_range,
+        windows::a_window_of_more_ticks_than_it_may_hold_answers_so,
+        windows::a_window_shows_each_commit_whole,
         ticks::the_newest_tick_of_every_symbol_and_source_is_found,
         ticks::every_name_in_use_is_found,
         ticks::stored_ticks_are_counted,

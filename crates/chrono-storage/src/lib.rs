@@ -45,7 +45,7 @@ pub use keys::{KeyStore, StoredKey};
 pub use snapshots::{Snapshot, SnapshotStore};
 pub use ticks::{
     Appended, Detail, Idempotency, IdempotencyKey, IdempotencyKeyError, Names, NewBatch, Order,
-    StoreStats, TickRange, TickStore,
+    StoreStats, TickRange, TickStore, WindowRange, WindowRead,
 };
 
 /// Everything a gateway keeps.

@@ -45,6 +45,8 @@ pub enum ReadFault {
     Unavailable,
     /// It never answers.
     Hang,
+    /// It answers, but only after this time.
+    Late(Duration),
 }
 
 /// A store in memory that keeps what it was given and nothing derived from it.
@@ -130,6 +132,10 @@ impl ModelStore {
             None => Ok(look(&lock(&self.state))),
             Some(ReadFault::Unavailable) => Err(StoreError::Unavailable(as_told())),
             Some(ReadFault::Hang) => std::future::pending().await,
+            Some(ReadFault::Late(time)) => {
+                tokio::time::sleep(time).await;
+                Ok(look(&lock(&self.state)))
+            }
         }
     }
 }

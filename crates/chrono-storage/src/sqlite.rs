@@ -31,7 +31,8 @@ use rusqlite::{Connection, Transaction};
 use crate::{
     Appended, Bucket, CandleRange, CandleStore, Delegation, DelegationOutcome, DelegationRange,
     DelegationStore, KeyStore, Names, NewBatch, Progress, Recount, Snapshot, SnapshotStore,
-    StoreError, StoreStats, StoredDelegation, StoredKey, TickRange, TickStore,
+    StoreError, StoreStats, StoredDelegation, StoredKey, TickRange, TickStore, WindowRange,
+    WindowRead,
 };
 
 mod append;
@@ -64,6 +65,7 @@ mod stats;
 mod ticks;
 mod view;
 mod visit;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -219,6 +221,11 @@ impl TickStore for SqliteStore {
     async fn ticks(&self, range: &TickRange) -> Result<Vec<StoredTick>, StoreError> {
         let range = range.clone();
         self.look(move |reader| ticks::page(reader, &range)).await
+    }
+
+    async fn window(&self, range: &WindowRange) -> Result<WindowRead, StoreError> {
+        let range = *range;
+        self.look(move |reader| window::window(reader, &range)).await
     }
 
     async fn newest(&self) -> Result<Vec<StoredTick>, StoreError> {

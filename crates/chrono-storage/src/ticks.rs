@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono_domain::{Arrival, OrderKey, Source, StoredTick, Symbol, Tick, Timestamp, WorkerId};
+use chrono_domain::{
+    Arrival, OrderKey, Source, StoredTick, Symbol, Tick, Timestamp, Window, WorkerId,
+};
 
 use crate::StoreError;
 
@@ -133,6 +135,28 @@ impl TickRange {
     }
 }
 
+/// Which window of a symbol to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowRange {
+    /// The symbol.
+    pub symbol: Symbol,
+    /// First moment, inclusive.
+    pub from: Timestamp,
+    /// Last moment, inclusive.
+    pub to: Timestamp,
+    /// Most ticks that the window may hold; each takes 40 bytes.
+    pub ticks_max: usize,
+}
+
+/// What became of reading a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WindowRead {
+    /// Every tick of the window.
+    Whole(Window),
+    /// The window holds more ticks than it may; none is given.
+    TooMany,
+}
+
 /// Every name that is in use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Names {
@@ -167,6 +191,8 @@ pub struct StoreStats {
 /// - A range holds both its ends, answers in (timestamp, arrival) order or its reverse, and an unknown symbol or
 ///   source answers empty.
 /// - Pages that start `after` the last tick of the page before join to the whole, without holes or repeats.
+/// - A window holds the ticks of its range, all as of one moment and in the same order, each source once and only those
+///   with a tick; one of more ticks than it may hold answers [`WindowRead::TooMany`].
 /// - Dropping the future of a call never stores half a batch; whether it stores the whole is open.
 #[async_trait::async_trait]
 pub trait TickStore: Send + Sync {
@@ -185,6 +211,12 @@ pub trait TickStore: Send + Sync {
     /// # Errors
     /// Any [`StoreError`] but `OutcomeUnknown`; reading again is safe.
     async fn ticks(&self, range: &TickRange) -> Result<Vec<StoredTick>, StoreError>;
+
+    /// Reads all ticks of a window, without what a consensus does not ask for.
+    ///
+    /// # Errors
+    /// As [`TickStore::ticks`].
+    async fn window(&self, range: &WindowRange) -> Result<WindowRead, StoreError>;
 
     /// Reads the newest tick of every (symbol, source), in no order, without metadata.
     ///

@@ -76,8 +76,8 @@ impl From<QueryError> for ApiError {
                 let names: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
                 Self::new(ErrorCode::NotFound, format!("No prices of {}", names.join(", ")))
             }
-            QueryError::TooLarge { symbol, .. } => {
-                let message = format!("Too many ticks of {symbol} lie in the window");
+            QueryError::TooLarge { symbol, ticks_max } => {
+                let message = format!("More than {ticks_max} ticks of {symbol} lie in the window");
                 Self::new(ErrorCode::Overloaded, message)
             }
             QueryError::Store(StoreError::Overloaded) => {

@@ -8,6 +8,16 @@ use crate::Price;
 const EXTRA_PLACES: u32 = 6;
 /// Most decimal places of a result; no price has more.
 const PLACES_MAX: u32 = 18;
+/// The powers of ten up to 10^18: looked up, since each feed of a window is brought to the grid.
+#[expect(clippy::indexing_slicing, reason = "it is computed when the crate is built")]
+const POWERS: [u64; 19] = {
+    let (mut powers, mut at) = ([1; 19], 1);
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
 
 /// The scale on which the prices of one consensus or candle are integers.
 ///
@@ -29,8 +39,8 @@ impl Grid {
     /// Gives a price, whose scale is not above the grid's, as a count of units.
     pub(crate) fn units(self, price: Price) -> u128 {
         let value = price.decimal();
-        let unit = 10_u64.pow(self.places.saturating_sub(value.scale()));
-        value.mantissa().unsigned_abs() * u128::from(unit)
+        let unit = POWERS.get(self.places.saturating_sub(value.scale()) as usize);
+        value.mantissa().unsigned_abs() * u128::from(unit.copied().unwrap_or(1))
     }
 
     /// Gives the number of decimal places of a unit, at most 18.

@@ -27,6 +27,13 @@ const COMMIT_SNAPSHOTS: usize = 500;
 const RECHECK: Duration = Duration::from_mins(10);
 /// Pause before the next step while late ticks wait, which lets readers and commits pass.
 const BREATH: Duration = Duration::from_millis(10);
+/// How many times as long as a step took it rests after it at least, so that it takes a fifth of one core at most.
+///
+/// Too low, and answers that nobody may ask for take the time of those that somebody waits for; too high, and a
+/// backfill is revised slowly, and stored answers get sparse sooner.
+const RESTS: u32 = 4;
+/// Longest rest after a step that failed, so that a store that hung is soon asked again.
+const FAILED_REST_MAX: Duration = Duration::from_mins(1);
 
 /// Stores a consensus per symbol at every multiple of the interval while ticks come in.
 ///
@@ -34,6 +41,9 @@ const BREATH: Duration = Duration::from_millis(10);
 /// recorder compute the stored answers within its reach anew; those that changed become the next revision. Nothing is
 /// stored for times that passed while the recorder did not run, and several instances may run: the store keeps one of
 /// equal answers.
+///
+/// It rests at least four times as long as it worked. Where the work of a time takes more than a fifth of the interval,
+/// times are left out, and counted in `consensus_times_skipped_total`; the next answer covers what came in meanwhile.
 pub struct ConsensusRecorder {
     store: Arc<dyn Store>,
     book: Arc<LatestBook>,
@@ -64,14 +74,17 @@ impl ConsensusRecorder {
     pub async fn run(&self) {
         self.recheck();
         loop {
-            let now = self.clock.now();
-            let pause = match self.step(now).await {
-                Ok(Progress::More) => BREATH,
-                Ok(Progress::Idle) => self.until_due(now),
+            let (now, started) = (self.clock.now(), self.clock.uptime());
+            let done = self.step(now).await;
+            let rest = self.clock.uptime().saturating_sub(started) * RESTS;
+            let pause = match done {
+                Ok(Progress::More) => BREATH.max(rest),
+                Ok(Progress::Idle) => self.until_due(now).max(rest),
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, "consensus snapshots wait for the store");
-                    self.settings.interval()
+                    // What took long then was waiting.
+                    self.settings.interval().max(rest.min(FAILED_REST_MAX))
                 }
             };
             tokio::time::sleep(pause).await;
@@ -88,9 +101,11 @@ impl ConsensusRecorder {
         if due > stored_up_to {
             // Before any read, so that a tick that is committed after its read counts as late.
             self.book.late().watch_from(due);
-            let since = stored_up_to.max(due.minus(self.settings.interval()));
+            let before = due.minus(self.settings.interval());
+            let since = if stored_up_to == Timestamp::MIN { before } else { stored_up_to };
             self.store_answers(due, since).await?;
             self.stored_up_to.store(due.micros(), Ordering::SeqCst);
+            counter!("consensus_times_skipped_total").increment(self.times_between(since, due));
         }
         let spans = self.book.late().take();
         if spans.is_empty() {
@@ -188,6 +203,12 @@ impl ConsensusRecorder {
         let interval = u64::try_from(self.settings.interval().as_micros()).unwrap_or(u64::MAX);
         let past = settled.micros().unsigned_abs().checked_rem(interval).unwrap_or(0);
         settled.minus(Duration::from_micros(past))
+    }
+
+    /// Gives how many times of the interval lie between two.
+    fn times_between(&self, from: Timestamp, to: Timestamp) -> u64 {
+        let times = to.since(from).as_micros() / self.settings.interval().as_micros().max(1);
+        u64::try_from(times).unwrap_or(u64::MAX).saturating_sub(1)
     }
 
     fn until_due(&self, now: Timestamp) -> Duration {

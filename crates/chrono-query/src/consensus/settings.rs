@@ -44,7 +44,8 @@ pub struct ConsensusTexts<'a> {
     /// `CONSENSUS_INTERVAL`: milliseconds between stored answers, and the greatest age of a latest answer, 100 to
     /// 300000, by default 5000.
     ///
-    /// Too high, and latest answers lag; too low, and the store is kept busy with snapshots.
+    /// Too high, and latest answers lag; too low, and the store is kept busy with snapshots, up to a fifth of one core:
+    /// beyond that times are left out.
     pub interval: Option<&'a str>,
 }
 

@@ -132,6 +132,38 @@ async fn it_runs_by_itself_and_survives_a_store_that_is_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_rests_four_times_as_long_as_a_slow_step_took_and_leaves_out_times() {
+    let house = House::new(NOW);
+    house.post(tick("a", at("2025-10-09T12:34:49Z"), "1")).await;
+    // The step ends at 12:35:06.8, and the next one may begin at 12:35:46.8.
+    house.store.next_read(ReadFault::Late(Duration::from_secs(10)));
+    let posts = async {
+        // The next tick comes in an interval that is left out.
+        while house.clock.now() < at("2025-10-09T12:35:12Z") {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            house.advance_ms(100);
+        }
+        house.post(tick("b", house.clock.now(), "1")).await;
+        let last = Timestamp::MAX;
+        let stored = async || {
+            house.store.snapshot_times(symbol("BTC/USD"), Timestamp::MIN, last, 100).await.unwrap()
+        };
+        while stored().await.len() < 2 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            house.advance_ms(100);
+        }
+    };
+    tokio::select! {
+        biased;
+        () = house.recorder.run() => panic!("the recorder ended"),
+        reached = tokio::time::timeout(Duration::from_mins(3), posts) => reached.unwrap(),
+    }
+    let times = stored_times(&house, symbol("BTC/USD")).await;
+    assert_eq!(times[0], "2025-10-09T12:34:50Z");
+    assert!(times[1].as_str() >= "2025-10-09T12:35:40Z", "{times:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_late_tick_that_a_crash_left_undone_is_found_at_the_start() {
     let house = House::new(NOW);
     house.post(tick("a", at("2025-10-09T12:34:53Z"), "1")).await;

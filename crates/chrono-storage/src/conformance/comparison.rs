@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono_domain::{Arrival, Interval, OrderKey, StoredTick, Timestamp};
+use chrono_domain::{Arrival, Interval, OrderKey, StoredTick, Timestamp, Window, WindowRow};
 
 use super::delegations::all;
 use super::generate::Op;
@@ -10,7 +10,7 @@ use super::pages;
 use super::sample::materialise_all;
 use crate::{
     Appended, Bucket, CandleRange, Delegation, Detail, Order, Progress, Store, StoreError,
-    StoredDelegation, TickRange,
+    StoredDelegation, TickRange, WindowRange, WindowRead,
 };
 
 /// Turns of the recount at the end.
@@ -122,6 +122,12 @@ impl Comparison {
     async fn ticks(&self, left: &dyn Store, right: &dyn Store, range: &TickRange) {
         let of_left = self.left.seen(pages::ticks(left, range).await);
         assert_eq!(of_left, self.right.seen(pages::ticks(right, range).await), "{range:?}");
+        let TickRange { symbol, from, to, limit, .. } = *range;
+        for ticks_max in [usize::MAX, limit] {
+            let range = WindowRange { symbol, from, to, ticks_max };
+            let of_left = self.left.spelt(left.window(&range).await.unwrap());
+            assert_eq!(of_left, self.right.spelt(right.window(&range).await.unwrap()), "{range:?}");
+        }
     }
 
     async fn candles(&self, left: &dyn Store, right: &dyn Store, range: &CandleRange) {
@@ -167,6 +173,17 @@ impl Places {
             stored: StoredTick { arrival: self.place(stored.arrival), ..stored },
         });
         seen.collect()
+    }
+
+    /// Gives the rows of a window as texts, which show the digits, with places for numbers; none of too many.
+    fn spelt(&self, read: WindowRead) -> Option<Vec<String>> {
+        let WindowRead::Whole(Window { sources, rows }) = read else { return None };
+        let spell = |row: &WindowRow| {
+            let WindowRow { source_idx, price, key } = *row;
+            let place = self.place(key.arrival);
+            format!("{} {price} {} {place:?}", sources[source_idx as usize], key.timestamp)
+        };
+        Some(rows.iter().map(spell).collect())
     }
 
     /// Gives buckets as texts, which show the digits, with places for numbers.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono_domain::{Arrival, StoredTick, Timestamp};
+use chrono_domain::{Arrival, Feed, StoredTick, Timestamp, Window};
 
 use super::{KeptBatch, ModelStore, State, as_told, lock};
 use crate::{
     Appended, Detail, Names, NewBatch, Order, StoreError, StoreStats, TickRange, TickStore,
+    WindowRange, WindowRead,
 };
 
 /// Most idempotency keys forgotten in one call.
@@ -43,6 +44,14 @@ impl TickStore for ModelStore {
             found.into_iter().take(range.limit).map(|stored| shown(stored, range.detail)).collect()
         })
         .await
+    }
+
+    async fn window(&self, range: &WindowRange) -> Result<WindowRead, StoreError> {
+        let WindowRange { symbol, from, to, ticks_max } = *range;
+        let ticks = self.ticks(&TickRange { from, to, ..TickRange::of(symbol) }).await?;
+        let window: Window = ticks.iter().map(Feed::from).collect();
+        let fits = window.rows.len() <= ticks_max;
+        Ok(if fits { WindowRead::Whole(window) } else { WindowRead::TooMany })
     }
 
     async fn newest(&self) -> Result<Vec<StoredTick>, StoreError> {

@@ -22,6 +22,8 @@ const WIDE_BYTES_MIN: usize = 10;
 /// Bytes of a row, roughly, to make room for.
 const ROW_BYTES: usize = 12;
 
+mod window;
+
 const DISORDER: Damage = Damage("rows that are not in order");
 
 /// Whose a wide integer is: twice the row's index, and one more for the volume.
