@@ -96,12 +96,10 @@ mod tests {
     #[test]
     fn columns_stand_under_each_other_and_control_characters_do_nothing() {
         assert_eq!(table(0), "a  long\n-  ----\n");
-        let line = "é               5\n";
+        let line = "é             5\n";
         assert_eq!(
             table(3),
-            format!(
-                "a               long\n--------------  ----\n{line}x\\u{{1b}}[2J\\n  5\n{line}"
-            )
+            format!("a             long\n------------  ----\n{line}x\\u{{1b}}[2J\\n  5\n{line}")
         );
     }
 
