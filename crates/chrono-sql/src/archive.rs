@@ -109,6 +109,7 @@ fn usage(error: SqliteError) -> ReadError {
     let text = error.to_string();
     let usage = match error {
         SqliteError::MultipleStatement => UsageError::NotOne,
+        SqliteError::SqlInputError { .. } => UsageError::Sql(text),
         _ => match error.sqlite_error_code() {
             Some(ErrorCode::AuthorizationForStatementDenied) => UsageError::Forbidden(text),
             Some(ErrorCode::Unknown) => UsageError::Sql(text),

@@ -46,10 +46,10 @@ fn by_scan(ticks: &[Tick], sql: &str) -> Vec<String> {
 
 fn ticks() -> impl Strategy<Value = Vec<Tick>> {
     let names = (select(vec!["A/USD", "B/USD", "-1/2"]), select(vec!["x", "y"]));
-    let tick = (names, 0_i64..40, select(vec!["9", "10", "10.0", "0.5"]));
-    let tick =
-        tick.prop_map(|((symbol, source), at, price)| tick(symbol, source, NOW + at * 500, price));
-    prop::collection::vec(tick, 0..40)
+    let made = (names, 0_i64..40, select(vec!["9", "10", "10.0", "0.5"]));
+    let made =
+        made.prop_map(|((symbol, source), at, price)| tick(symbol, source, NOW + at * 500, price));
+    prop::collection::vec(made, 0..40)
 }
 
 fn condition() -> impl Strategy<Value = String> {
