@@ -66,7 +66,6 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "SQLite's hook hands the context over")]
 fn authorize(context: AuthContext<'_>) -> Authorization {
     match context.action {
         AuthAction::Read { table_name, .. } if table_name.eq_ignore_ascii_case(HIDDEN) => {
@@ -85,10 +84,10 @@ fn run(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), ReadError> {
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut form = format.begin(&names, out)?;
-    let mut rows = statement.query([]).map_err(broken)?;
-    while let Some(row) = rows.next().map_err(broken)? {
+    let mut rows = statement.query([]).map_err(|error| broken(&error))?;
+    while let Some(row) = rows.next().map_err(|error| broken(&error))? {
         let cells = (0..names.len()).map(|column| row.get_ref(column).map(cell));
         form.row(&cells.collect::<Result<Vec<_>, _>>()?)?;
     }
@@ -119,6 +118,6 @@ fn usage(error: SqliteError) -> ReadError {
     ReadError::Usage(usage)
 }
 
-fn broken(error: SqliteError) -> ReadError {
+fn broken(error: &SqliteError) -> ReadError {
     ReadError::Broken(error.to_string())
 }

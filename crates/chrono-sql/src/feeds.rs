@@ -6,6 +6,7 @@ use std::error::Error;
 use std::ffi::{CStr, c_int};
 use std::sync::{Arc, Mutex};
 
+use chrono_domain::Metadata;
 use chrono_storage::Detail;
 use chrono_storage::sqlite::{Visit, VisitedTick};
 use rusqlite::vtab::{
@@ -131,7 +132,7 @@ unsafe impl VTabCursor for Feeds {
             column::SOURCE => cell.set_result(tick.source.as_str()),
             column::INGESTED_AT => cell.set_result(instant::shown(stored.ingested_at)),
             column::WORKER_ID => cell.set_result(worker.as_str()),
-            _ => cell.set_result(tick.metadata.as_ref().map(|metadata| metadata.as_str())),
+            _ => cell.set_result(tick.metadata.as_ref().map(Metadata::as_str)),
         }
     }
 
