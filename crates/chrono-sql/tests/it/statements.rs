@@ -33,7 +33,7 @@ fn by_scan(ticks: &[Tick], sql: &str) -> Vec<String> {
             )
             .unwrap();
         let timestamp = format!("{seconds}.{:06}Z", micros % 1_000_000);
-        let metadata = tick.metadata.as_ref().map(|metadata| metadata.as_str());
+        let metadata = tick.metadata.as_ref().map(chrono_domain::Metadata::as_str);
         let (price, volume) =
             (tick.price.to_string(), tick.volume.map(|volume| volume.to_string()));
         let (symbol, source) = (tick.symbol.as_str(), tick.source.as_str());
