@@ -20,6 +20,7 @@ mod limits;
 mod newcomer;
 mod operator;
 mod price_answers;
+mod reading;
 mod real_candles;
 mod real_consensus;
 mod real_input;
