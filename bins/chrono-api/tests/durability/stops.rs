@@ -209,7 +209,7 @@ async fn ask_for_much(address: SocketAddr) -> anyhow::Result<(TcpStream, usize)>
 
 async fn read_whole((mut stream, length): (TcpStream, usize)) -> anyhow::Result<()> {
     let body = read_to_end(&mut stream).await?;
-    ensure!(body.len() == length && body.ends_with(b"}"), "{} of {length} bytes", body.len());
+    ensure!(body.len() == length && body.ends_with(b"}\n"), "{} of {length} bytes", body.len());
     Ok(())
 }
 
