@@ -40,6 +40,9 @@ mod codec;
 mod connection;
 mod delegations;
 mod fault;
+#[doc(hidden)]
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(feature = "gauge")]
 pub mod gauge;
 mod keys;

@@ -51,6 +51,7 @@ const RULES: &[Rule] = &[
             "crates/chrono-storage/",
             "crates/chrono-cache/",
             "benches/",
+            "fuzz/",
         ],
         finds: backend,
     },
