@@ -4,71 +4,63 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::Duration;
 
-use chrono_benches::{Figure, ROUNDS, batch, median, time_of};
-use chrono_domain::{Arrival, Candle, Interval, StoredTick, Timestamp};
+use chrono_benches::load::Request;
+use chrono_benches::{Budget, Feeds, Figure, Rounds, median, time_of};
+use chrono_domain::{Arrival, Candle, Clock, Interval, StoredTick, SystemClock, Timestamp};
 use chrono_ingest::ParsedBatch;
 
 /// Time spent on each contender of a round.
 const SPAN: Duration = Duration::from_millis(300);
-/// The time of the recorded batch.
-const AT: &str = "2025-10-09T12:34:56.123Z";
+const SUBJECT: &str = "Values";
 
 fn main() -> anyhow::Result<()> {
-    let now = Timestamp::parse_rfc3339(AT)?;
-    let body = batch("bench-worker-001", 100, 1, AT);
-    parse(&body, now)?;
-    fold(&body, now)
+    let rounds = Rounds::from_arguments();
+    let mut feeds = Feeds::new(1, 100, 0..200, 1..2);
+    feeds.prepare(1);
+    let now = SystemClock::new().now();
+    parse(feeds.body(), now, rounds)?;
+    fold(feeds.body(), now, rounds)
 }
 
-fn parse(body: &[u8], now: Timestamp) -> anyhow::Result<()> {
+fn parse(body: &[u8], now: Timestamp, rounds: Rounds) -> anyhow::Result<()> {
     let (mut ours, mut limits) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        ours.push(micros(time_of(SPAN, || {
+    let span = rounds.span(SPAN);
+    for _ in 0..rounds.count() {
+        ours.push(micros(time_of(span, || {
             drop(black_box(ParsedBatch::parse(&mut body.to_vec(), now)));
         })));
-        limits.push(micros(time_of(SPAN, || {
+        limits.push(micros(time_of(span, || {
             drop(black_box(simd_json::to_tape(&mut body.to_vec())));
         })));
     }
     let (figure, limit) = (median(&mut ours), median(&mut limits));
-    let note =
-        format!("{} bytes; limit: simd-json's tape of the same bytes; budget 60 µs", body.len());
-    Figure {
-        bench: "parse and validate 100 feeds",
-        figure,
-        unit: "µs",
-        limit,
-        ratio: limit / figure,
-        note: &note,
-    }
-    .print()
+    Figure::new(SUBJECT, "parse and validate 100 feeds", figure, "µs")
+        .limit(limit)
+        .budget(Budget::AtMost(60.0))
+        .note(format!("{} bytes; limit: simd-json's tape of the same bytes", body.len()))
+        .print()
 }
 
-fn fold(body: &[u8], now: Timestamp) -> anyhow::Result<()> {
+fn fold(body: &[u8], now: Timestamp, rounds: Rounds) -> anyhow::Result<()> {
     let parsed = ParsedBatch::parse(&mut body.to_vec(), now)?;
     let stored = |(arrival, tick)| StoredTick { tick, arrival: Arrival(arrival), ingested_at: now };
     let ticks: Vec<StoredTick> = (1..).zip(parsed.ticks).map(stored).collect();
     let (mut ours, mut limits) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        ours.push(micros(time_of(SPAN, || drop(black_box(fold_once(&ticks))))));
-        limits.push(micros(time_of(SPAN, || {
+    let span = rounds.span(SPAN);
+    for _ in 0..rounds.count() {
+        ours.push(micros(time_of(span, || drop(black_box(fold_once(&ticks))))));
+        limits.push(micros(time_of(span, || {
             black_box(
                 ticks.iter().map(|stored| stored.tick.price.decimal().mantissa()).sum::<i128>(),
             );
         })));
     }
     let (figure, limit) = (median(&mut ours), median(&mut limits));
-    let note =
-        "by (symbol, source, minute); limit: one pass that adds the prices' integers; budget 10 µs";
-    Figure {
-        bench: "fold 100 feeds into candles",
-        figure,
-        unit: "µs",
-        limit,
-        ratio: limit / figure,
-        note,
-    }
-    .print()
+    Figure::new(SUBJECT, "fold 100 feeds into candles", figure, "µs")
+        .limit(limit)
+        .budget(Budget::AtMost(10.0))
+        .note("by (symbol, source, minute); limit: one pass that adds the prices' integers")
+        .print()
 }
 
 fn fold_once(

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use crate::app::App;
 use crate::config::{Config, HttpConfig};
 use crate::edge::{Edge, Gate, Origins, Route};
-use crate::http::{Server, Settings as HttpSettings};
+use crate::http::{Server, Settings as HttpSettings, Tls};
 use crate::key_file::make_first_keys;
 use crate::routes;
 use crate::stream::StreamService;
@@ -65,6 +65,7 @@ impl Gateway {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr()?;
         let supervisor = Supervisor::new(Arc::clone(&clock));
+        let tls = start_tls(config, &supervisor)?;
         #[cfg(feature = "failpoints")]
         arm(&config.failpoints);
         let base = Base {
@@ -82,7 +83,7 @@ impl Gateway {
             Arc::clone(&base.clock),
         );
         let app = base.start_parts(config, Arc::new(gate), metrics).await?;
-        app.serve(listener, &config.http)?;
+        app.serve(Door { listener, tls }, &config.http)?;
         app.serve_metrics_apart(config.metrics.listen).await?;
         Ok(Self { address, made_keys, supervisor: base.supervisor })
     }
@@ -182,15 +183,21 @@ impl Base {
     }
 }
 
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+}
+
 impl App {
     /// Serves every route.
-    fn serve(self: &Arc<Self>, listener: TcpListener, http: &HttpConfig) -> anyhow::Result<()> {
+    fn serve(self: &Arc<Self>, door: Door, http: &HttpConfig) -> anyhow::Result<()> {
         let settings = HttpSettings {
             connections_max: http.connections_max,
             connections_per_ip_max: http.connections_per_ip_max,
             ..HttpSettings::default()
         };
-        self.listen_with("http", listener, routes::ALL, settings, origins(http))
+        self.listen_with("http", door, routes::ALL, settings, origins(http))
     }
 
     /// Serves `/metrics` alone on an address of its own.
@@ -199,10 +206,10 @@ impl App {
         address: Option<SocketAddr>,
     ) -> anyhow::Result<()> {
         let Some(address) = address else { return Ok(()) };
-        let listener = listen(address).await?;
+        let door = Door { listener: listen(address).await?, tls: None };
         self.listen_with(
             "metrics",
-            listener,
+            door,
             routes::METRICS,
             HttpSettings::default(),
             Origins::Only(Vec::new()),
@@ -212,7 +219,7 @@ impl App {
     fn listen_with(
         self: &Arc<Self>,
         name: &'static str,
-        listener: TcpListener,
+        door: Door,
         routes: &'static [Route<Self>],
         settings: HttpSettings,
         origins: Origins,
@@ -224,8 +231,12 @@ impl App {
             origins,
             settings.body,
         )?;
-        let server =
-            Arc::new(Server::new(listener, Arc::new(edge), settings, self.supervisor.clone()));
+        let mut server =
+            Server::new(door.listener, Arc::new(edge), settings, self.supervisor.clone());
+        if let Some(tls) = door.tls {
+            server = server.with_tls(tls);
+        }
+        let server = Arc::new(server);
         self.supervisor.task(name, Policy::ToEnd, move || {
             let server = Arc::clone(&server);
             async move { server.run().await }
@@ -326,6 +337,18 @@ fn make_directory(directory: &Path) -> anyhow::Result<()> {
         fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     };
     make().with_context(|| format!("cannot make the directory {}", directory.display()))
+}
+
+/// Reads the certificate and follows its files.
+fn start_tls(config: &Config, supervisor: &Supervisor) -> anyhow::Result<Option<Arc<Tls>>> {
+    let Some(files) = config.tls.clone() else { return Ok(None) };
+    let tls = Arc::new(Tls::load(files)?);
+    let followed = Arc::clone(&tls);
+    supervisor.task("tls-files", Policy::Forever, move || {
+        let tls = Arc::clone(&followed);
+        async move { tls.follow().await }
+    });
+    Ok(Some(tls))
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -41,6 +41,7 @@ pub(crate) async fn run(sources: &Sources, out: &mut dyn Write) -> anyhow::Resul
         public: CreatedKey::unstored(Role::Public)?,
     };
     let config = config::load(&own_settings(sources, &keys))?;
+    anyhow::ensure!(config.tls.is_none(), "the demo speaks plain HTTP: leave --tls-cert away");
     claim(&config.data_dir)?;
     let gateway = start(&config).await?;
     write_greeting(out, gateway.address, &keys, &config.data_dir)?;
@@ -60,6 +61,9 @@ fn own_settings(sources: &Sources, keys: &Keys) -> Sources {
     let mut own = sources.clone();
     for foreign in ["DATABASE_URL", "REDIS_URL", "ADMIN_API_KEYS", "PUBLIC_PAID_API_KEYS"] {
         own = own.without(foreign);
+    }
+    for unless_flagged in ["TLS_CERT", "TLS_KEY"].into_iter().filter(|name| !flagged(name)) {
+        own = own.without(unless_flagged);
     }
     for (name, text) in
         [("CHRONO_DATA_DIR", DIRECTORY), ("HOST", "127.0.0.1"), ("LOG_LEVEL", "warn")]

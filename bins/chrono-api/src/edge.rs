@@ -46,6 +46,8 @@ pub use request_id::RequestId;
 pub use route::{Access, Handler, KeyPlace, Route};
 pub use router::RouteError;
 
+/// Headers that most answers get here.
+const HEADERS_USUAL: usize = 9;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -111,6 +113,7 @@ impl<A: Send + Sync + 'static> Edge<A> {
         response: &mut Reply,
     ) {
         let headers = response.headers_mut();
+        headers.reserve(HEADERS_USUAL);
         headers.insert(REQUEST_ID, asked.id.header());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(decision) = decision {

@@ -12,12 +12,14 @@ mod reading;
 mod screen;
 mod settings;
 mod timed_io;
+mod tls;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
+use tokio_util::either::Either;
 
 pub use body::{Body, BoxError};
 pub use listener::Server;
@@ -26,6 +28,10 @@ pub use reading::{BodyFault, read_body};
 pub use screen::{Refusal, screen};
 pub use settings::{BodyLimits, Settings};
 pub use timed_io::TimedIo;
+pub use tls::{Tls, TlsFault, TlsFiles};
+
+/// The bytes of a connection, without or with TLS.
+pub type Link = Either<TimedIo, tls::Secured>;
 
 /// Gives every request its response.
 pub trait Answer: Send + Sync + 'static {

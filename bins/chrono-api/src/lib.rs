@@ -14,7 +14,7 @@ mod key_file;
 mod keys_command;
 mod migrate;
 pub mod observe;
-mod routes;
+pub mod routes;
 pub mod run;
 mod serve;
 mod stream;

@@ -1,5 +1,8 @@
 //! Logs and metrics: what an operator sees.
 
+mod json_line;
+mod log_queue;
+
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -8,6 +11,9 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
+use json_line::JsonLine;
+
+pub use log_queue::LogQueue;
 
 /// Buckets of `http_request_duration_ms`, from the spec.
 const REQUEST_MS: [f64; 8] = [10.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0];
@@ -20,23 +26,19 @@ const TICKS: [f64; 6] = [1.0, 10.0, 100.0, 1_000.0, 3_000.0, 10_000.0];
 /// How often the exporter folds what was recorded; without it memory grows between scrapes.
 pub const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Starts logging to standard error.
+/// Starts logging to standard error; gives the queue in which lines wait once something runs it.
 ///
 /// # Errors
 /// When the filter is wrong, or logging was started before.
-pub fn start_logs(log: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.filter)?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+pub fn start_logs(log: &LogConfig) -> anyhow::Result<LogQueue> {
+    let (filter, queue) = (EnvFilter::try_new(&log.filter)?, LogQueue::default());
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue.clone());
     let started = match log.format {
-        LogFormat::Json => logs
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .try_init(),
+        LogFormat::Json => logs.event_format(JsonLine::new()).try_init(),
         LogFormat::Pretty => logs.with_ansi(std::io::stderr().is_terminal()).try_init(),
     };
-    started.map_err(|broken| anyhow::anyhow!(broken))
+    started.map_err(|broken| anyhow::anyhow!(broken))?;
+    Ok(queue)
 }
 
 /// Starts keeping metrics.
@@ -57,6 +59,7 @@ pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     // There from the first scrape, so that an alert tells zero from nothing.
     gauge!("websocket_connections_active").set(0.0);
     counter!("candles_recount_mismatches_total").absolute(0);
+    counter!("log_lines_dropped_total").absolute(0);
     Ok(handle)
 }
 

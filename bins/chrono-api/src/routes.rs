@@ -14,6 +14,7 @@ mod prices;
 mod question;
 mod stream;
 
+use hyper::Method;
 use hyper::header::CONTENT_TYPE;
 
 use crate::app::App;
@@ -43,6 +44,11 @@ pub(crate) const ALL: &[Route<App>] = &[
     Route::get("/stream/sse", Access::Public, "streamEvents", stream::events)
         .with_key(KeyPlace::HeaderOrQuery),
 ];
+
+/// Lists every route by its method and pattern, for checks that none was forgotten.
+pub fn outline() -> impl Iterator<Item = (&'static Method, &'static str)> {
+    ALL.iter().map(|route| (&route.method, route.pattern))
+}
 
 /// The path that may have an address of its own.
 pub(crate) const METRICS: &[Route<App>] =

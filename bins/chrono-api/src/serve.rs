@@ -8,7 +8,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::compose::Gateway;
 use crate::config::Config;
-use crate::observe;
+use crate::observe::{self, LogQueue};
+use crate::supervisor::{Policy, Supervisor};
 
 /// How long requests and streams may take to end after a signal; the whole stop stays under 25 s.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -39,15 +40,30 @@ impl StopSignals {
 
 /// Starts logs and metrics, and the gateway.
 pub(crate) async fn start(config: &Config) -> anyhow::Result<Gateway> {
-    observe::start_logs(&config.log)?;
+    let logs = observe::start_logs(&config.log)?;
     let metrics = if config.metrics.enabled { Some(observe::start_metrics()?) } else { None };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let gateway = Gateway::start(config, clock, metrics).await?;
-    tracing::info!(address = %gateway.address, data_dir = %config.data_dir.display(), "listening");
+    write_logs_apart(logs, &gateway.supervisor);
+    let tls = config.tls.is_some();
+    tracing::info!(address = %gateway.address, tls, data_dir = %config.data_dir.display(), "listening");
     if let Some(path) = &gateway.made_keys {
         tracing::info!(path = %path.display(), "no key was configured: a first set was made, read it there");
     }
     Ok(gateway)
+}
+
+/// Lets a thread write the log, until nothing else runs.
+fn write_logs_apart(logs: LogQueue, supervisor: &Supervisor) {
+    let (halting, closing) = (supervisor.halting(), logs.clone());
+    supervisor.thread("log-writer", move || logs.run());
+    supervisor.task("log-close", Policy::ToEnd, move || {
+        let (halting, closing) = (halting.clone(), closing.clone());
+        async move {
+            halting.cancelled().await;
+            closing.close();
+        }
+    });
 }
 
 /// Runs the gateway until a signal; a second one ends the process at once.

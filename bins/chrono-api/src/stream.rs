@@ -18,7 +18,7 @@ use std::time::Duration;
 use chrono_auth::{KeyId, Principal, customer_of};
 use chrono_cache::{Bus, LatestBook};
 use chrono_domain::Clock;
-use chrono_stream::{Client, Hub, Refused, StreamSettings};
+use chrono_stream::{Client, Hub, Refused, Roused, StreamSettings};
 use metrics::Gauge;
 use tokio::time::sleep;
 
@@ -65,6 +65,11 @@ impl StreamService {
         let draining = service.clone();
         supervisor.task("stream-drain", Policy::ToEnd, move || draining.clone().drain());
         service
+    }
+
+    /// Waits until a stream that is opened now begins with what is current.
+    pub(crate) async fn rouse(&self) -> Roused {
+        self.hub.rouse().await
     }
 
     /// Gives a place in the hub to a caller, with its key if it gave one already.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use chrono_client::{Backoff, Client};
+use chrono_client::{Backoff, Client, Options};
 use chrono_domain::{Clock, SystemClock};
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
@@ -102,7 +102,8 @@ fn client(gateway: &Gateway) -> anyhow::Result<Client> {
         (None, Some(path)) => read_key(path)?,
         (None, None) => anyhow::bail!("no key: give --key-file or --key"),
     };
-    Ok(Client::new(&gateway.url, key.into())?)
+    let options = Options { ca_file: gateway.ca_file.clone(), ..Options::default() };
+    Ok(Client::with_options(&gateway.url, key.into(), options)?)
 }
 
 fn read_key(path: &Path) -> anyhow::Result<String> {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::bench::Extent;
 use crate::workspace::Workspace;
 use crate::{bench, ci, coverage, durability, fuzz, mutants, setup, smoke, suite, tidy};
 
@@ -41,8 +42,12 @@ pub enum Chore {
     Smoke,
     /// Runs the benchmarks and writes docs/BENCHMARKS.md.
     Bench {
-        /// The benchmarks to run, by target name; all when empty.
+        /// The benchmarks to run, by target name; when empty all but those on demand, `growth` and
+        /// `cold_build`.
         names: Vec<String>,
+        /// One short round of each, to see that they work; writes nothing.
+        #[arg(long)]
+        quick: bool,
     },
     /// Kills and restarts the gateway under load and checks that nothing acknowledged is lost.
     Durability {
@@ -89,7 +94,9 @@ impl Chore {
             Self::Tidy { report } => tidy::run(workspace, report),
             Self::Ci => ci::run(workspace),
             Self::Smoke => smoke::run(workspace),
-            Self::Bench { names } => bench::run(workspace, &names),
+            Self::Bench { names, quick } => {
+                bench::run(workspace, &names, if quick { Extent::Quick } else { Extent::Whole })
+            }
             Self::Durability { rounds } => durability::run(workspace, rounds),
             Self::Fuzz { minutes, targets } => fuzz::run(workspace, minutes, &targets),
             Self::Coverage => coverage::run(workspace),

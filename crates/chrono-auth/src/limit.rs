@@ -130,6 +130,15 @@ impl RateLimiter {
         Self { clock, hasher: RandomState::new(), shards, shard_buckets_max }
     }
 
+    /// Counts the buckets that are held, of this minute and the last one.
+    pub fn buckets(&self) -> usize {
+        let held = |shard: &Mutex<Shard>| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.now.len() + shard.last.len()
+        };
+        self.shards.iter().map(held).sum()
+    }
+
     /// Asks for one request to pass, and counts it if it does.
     pub fn check(&self, bucket: Bucket, limit: Limit) -> Decision {
         let elapsed_ms = u64::try_from(self.clock.uptime().as_millis()).unwrap_or(u64::MAX);

@@ -11,12 +11,12 @@ use crate::LateTicks;
 const SHARDS: usize = 64;
 
 /// What is newest of one symbol.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LatestEntry {
     /// The newest tick of each source by (timestamp, arrival), in order of source name.
-    pub by_source: Vec<Arc<StoredTick>>,
+    pub by_source: Vec<StoredTick>,
     /// The newest of them all.
-    pub newest: Arc<StoredTick>,
+    pub newest: StoredTick,
     /// Counts changes of the past: it grows with every tick that is older than what a reader may have cached.
     pub history_revision: u64,
     rendered: OnceLock<Box<str>>,
@@ -24,7 +24,7 @@ pub struct LatestEntry {
 
 impl LatestEntry {
     /// Gives the newest tick of one source.
-    pub fn of_source(&self, source: Source) -> Option<&Arc<StoredTick>> {
+    pub fn of_source(&self, source: Source) -> Option<&StoredTick> {
         self.by_source.iter().find(|stored| stored.tick.source == source)
     }
 
@@ -33,42 +33,39 @@ impl LatestEntry {
         self.rendered.get_or_init(|| render(self))
     }
 
-    fn first(stored: Arc<StoredTick>) -> Self {
+    fn first(stored: &StoredTick) -> Self {
         Self {
-            by_source: vec![Arc::clone(&stored)],
-            newest: stored,
+            by_source: vec![stored.clone()],
+            newest: stored.clone(),
             history_revision: 0,
             rendered: OnceLock::new(),
         }
     }
 
-    /// Gives the entry with one more tick, or none when the tick changes nothing.
-    fn with(&self, stored: &Arc<StoredTick>, late: bool) -> Option<Self> {
-        let mut by_source = self.by_source.clone();
-        let fresh =
-            match by_source.binary_search_by_key(&stored.tick.source, |held| held.tick.source) {
-                Ok(idx) => match by_source.get_mut(idx) {
-                    Some(held) if held.key() < stored.key() => {
-                        *held = Arc::clone(stored);
-                        true
-                    }
-                    _ => false,
-                },
-                Err(idx) => {
-                    by_source.insert(idx, Arc::clone(stored));
-                    true
-                }
-            };
+    /// Takes one more tick in: in place, unless a reader holds the entry and so keeps the one it has.
+    fn take(self: &mut Arc<Self>, stored: &StoredTick, late: bool) {
+        let place =
+            self.by_source.binary_search_by_key(&stored.tick.source, |held| held.tick.source);
+        let held = place.ok().and_then(|idx| self.by_source.get(idx));
+        let fresh = held.is_none_or(|held| held.key() < stored.key());
         if !fresh && !late {
-            return None;
+            return;
         }
-        let newest = if stored.key() > self.newest.key() { stored } else { &self.newest };
-        Some(Self {
-            by_source,
-            newest: Arc::clone(newest),
-            history_revision: self.history_revision + u64::from(late),
-            rendered: OnceLock::new(),
-        })
+        let entry = Arc::make_mut(self);
+        entry.history_revision += u64::from(late);
+        if !fresh {
+            return;
+        }
+        match place {
+            Ok(idx) => {
+                entry.by_source.get_mut(idx).into_iter().for_each(|held| held.clone_from(stored));
+            }
+            Err(idx) => entry.by_source.insert(idx, stored.clone()),
+        }
+        if stored.key() > entry.newest.key() {
+            entry.newest.clone_from(stored);
+        }
+        entry.rendered = OnceLock::new();
     }
 }
 
@@ -101,15 +98,12 @@ impl LatestBook {
         for stored in ticks {
             self.late.note(stored.tick.symbol, stored.tick.timestamp);
             let late = stored.tick.timestamp < late_before;
-            let stored = Arc::new(stored.clone());
             let Some(shard) = self.shard(&stored.tick.symbol) else { continue };
             let mut entries = shard.write().unwrap_or_else(PoisonError::into_inner);
-            let entry = match entries.get(&stored.tick.symbol) {
-                Some(held) => held.with(&stored, late),
-                None => Some(LatestEntry::first(Arc::clone(&stored))),
-            };
-            if let Some(entry) = entry {
-                entries.insert(stored.tick.symbol, Arc::new(entry));
+            if let Some(entry) = entries.get_mut(&stored.tick.symbol) {
+                entry.take(stored, late);
+            } else {
+                entries.insert(stored.tick.symbol, Arc::new(LatestEntry::first(stored)));
             }
         }
     }
@@ -191,6 +185,20 @@ mod tests {
         book.apply(&[stored(4, "a", 99, "1")], edge);
         let entry = book.get(&symbol).unwrap();
         assert_eq!((entry.history_revision, entry.newest.arrival), (1, Arrival(3)));
+    }
+
+    #[test]
+    fn a_reader_keeps_the_entry_it_has() {
+        let book = LatestBook::default();
+        let symbol = Symbol::try_new("BTC/USD").unwrap();
+        book.apply(&[stored(1, "a", 1, "1")], Timestamp::MIN);
+        let before = book.get(&symbol).unwrap();
+        assert_eq!(before.rendered(|entry| entry.newest.tick.price.to_string().into()), "1");
+        book.apply(&[stored(2, "a", 2, "2"), stored(3, "b", 2, "3")], Timestamp::MIN);
+        let after = book.get(&symbol).unwrap();
+        assert_eq!((before.newest.arrival, before.by_source.len()), (Arrival(1), 1));
+        assert_eq!((after.newest.arrival, after.by_source.len()), (Arrival(3), 2));
+        assert_eq!(after.rendered(|entry| entry.newest.tick.price.to_string().into()), "3");
     }
 
     #[test]

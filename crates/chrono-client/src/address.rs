@@ -8,27 +8,25 @@ use crate::ClientError;
 /// Everything but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A checked base URL: `http`, a host, perhaps a port and a path prefix.
+/// A checked base URL: `http` or `https`, a host, perhaps a port and a path prefix.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
+    /// The schemes of requests and of streams.
+    schemes: (&'static str, &'static str),
     authority: String,
     prefix: String,
 }
 
 impl Address {
-    /// Takes `http://host[:port][/prefix]`.
+    /// Takes `http[s]://host[:port][/prefix]`.
     pub(crate) fn parse(base_url: &str) -> Result<Self, ClientError> {
         let fault = |what: &str| ClientError::Setting(format!("base URL {base_url:?}: {what}"));
         let uri: Uri = base_url.parse().map_err(|_fault| fault("not a URL"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(fault(
-                    "https is not supported; use http:// to the gateway, or to a proxy that does TLS",
-                ));
-            }
-            _ => return Err(fault("must start with http://")),
-        }
+        let schemes = match uri.scheme_str() {
+            Some("http") => ("http", "ws"),
+            Some("https") => ("https", "wss"),
+            _ => return Err(fault("must start with http:// or https://")),
+        };
         let authority =
             uri.authority().map(hyper::http::uri::Authority::as_str).unwrap_or_default();
         if authority.is_empty() {
@@ -41,19 +39,24 @@ impl Address {
             return Err(fault("must not hold a query"));
         }
         let prefix = uri.path().trim_end_matches('/').to_owned();
-        Ok(Self { authority: authority.to_owned(), prefix })
+        Ok(Self { schemes, authority: authority.to_owned(), prefix })
+    }
+
+    /// Tells whether connections are encrypted.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.schemes.0 == "https"
     }
 
     /// Gives the HTTP URL of a path, which starts with a slash and may hold a query.
     pub(crate) fn http(&self, path: &str) -> Result<Uri, ClientError> {
-        format!("http://{}{}{path}", self.authority, self.prefix)
+        format!("{}://{}{}{path}", self.schemes.0, self.authority, self.prefix)
             .parse()
             .map_err(|_fault| ClientError::Setting("a parameter is too long for a URL".to_owned()))
     }
 
     /// Gives the WebSocket URL of a path.
     pub(crate) fn websocket(&self, path: &str) -> String {
-        format!("ws://{}{}{path}", self.authority, self.prefix)
+        format!("{}://{}{}{path}", self.schemes.1, self.authority, self.prefix)
     }
 }
 
@@ -101,19 +104,21 @@ mod tests {
             ("http://127.0.0.1:3000/", "http://127.0.0.1:3000/health"),
             ("http://example.org/chrono/", "http://example.org/chrono/health"),
             ("http://[::1]:3000", "http://[::1]:3000/health"),
+            ("https://example.org", "https://example.org/health"),
         ] {
             assert_eq!(Address::parse(base).unwrap().http("/health").unwrap().to_string(), url);
         }
         let address = Address::parse("http://localhost:3000/x").unwrap();
         assert_eq!(address.websocket("/stream"), "ws://localhost:3000/x/stream");
+        let address = Address::parse("https://localhost").unwrap();
+        assert_eq!(address.websocket("/stream"), "wss://localhost/stream");
     }
 
     #[test]
     fn says_what_is_supported() {
         for (base, what) in [
-            ("https://example.org", "use http://"),
-            ("ftp://example.org", "must start with http://"),
-            ("example.org:3000", "must start with http://"),
+            ("ftp://example.org", "must start with http"),
+            ("example.org:3000", "must start with http"),
             ("", "not a URL"),
             ("http://user:secret@example.org", "user"),
             ("http://example.org/?a=b", "query"),

@@ -1,6 +1,7 @@
 //! The connection to a gateway: pool, key, deadlines, bounds.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,11 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +22,7 @@ use tokio::time::timeout;
 
 use crate::ClientError;
 use crate::address::Address;
+use crate::tls;
 
 /// What the client calls itself.
 const AGENT: &str = concat!("chrono-client/", env!("CARGO_PKG_VERSION"));
@@ -38,6 +42,9 @@ pub struct Options {
     /// Largest answer taken, in bytes. Too small refuses long ranges, too large lets a false gateway fill memory.
     /// Default 64 MiB.
     pub answer_bytes_max: usize,
+    /// A PEM file of authorities that may vouch for an `https://` gateway, besides the system's; a certificate that
+    /// signed itself may be its own. Default none.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -48,6 +55,7 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(20),
             idle_connections_max: 32,
             answer_bytes_max: 64 << 20,
+            ca_file: None,
         }
     }
 }
@@ -59,7 +67,8 @@ pub struct Client {
     pub(crate) key: SecretString,
     pub(crate) options: Options,
     authorization: HeaderValue,
-    pool: Pool<HttpConnector, Full<Bytes>>,
+    pub(crate) trust: Arc<ClientConfig>,
+    pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 impl fmt::Debug for Client {
@@ -76,10 +85,11 @@ pub(crate) struct Answer {
 }
 
 impl Client {
-    /// Makes a client of the gateway at `http://host[:port][/prefix]`; connects on first use.
+    /// Makes a client of the gateway at `http[s]://host[:port][/prefix]`; connects on first use.
     ///
     /// # Errors
-    /// [`ClientError::Setting`] for another kind of URL, or a key that no header can carry.
+    /// [`ClientError::Setting`] for another kind of URL, a key that no header can carry, or a file of authorities that
+    /// cannot be used.
     pub fn new(base_url: &str, key: SecretString) -> Result<Self, ClientError> {
         Self::with_options(base_url, key, Options::default())
     }
@@ -99,15 +109,22 @@ impl Client {
             ClientError::Setting("the key holds characters that no header can carry".to_owned())
         })?;
         authorization.set_sensitive(true);
+        let trust = tls::trust(address.is_tls(), options.ca_file.as_deref())?;
         let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(options.connect_timeout));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(trust.as_ref().clone())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(options.idle_timeout)
             .pool_max_idle_per_host(options.idle_connections_max)
             .build(connector);
-        Ok(Self { address, key, options, authorization, pool })
+        Ok(Self { address, key, options, authorization, trust, pool })
     }
 
     /// Asks for a path and reads a JSON answer.

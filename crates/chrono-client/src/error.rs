@@ -1,6 +1,7 @@
 //! Faults, sorted by what the caller can do about them.
 
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -46,6 +47,9 @@ pub enum ClientError {
     /// The connection failed or a deadline passed. An ingest may have been done: retry with the same key.
     #[error("transport failed")]
     Transport(#[source] Box<dyn Error + Send + Sync>),
+    /// What answered at an `https://` address showed a certificate that nobody trusted vouches for; nothing was sent.
+    #[error("the gateway's certificate is not to be trusted")]
+    Untrusted(#[source] Box<dyn Error + Send + Sync>),
     /// The gateway closed the stream.
     #[error("stream closed: {code:?} {reason:?}")]
     Closed {
@@ -117,7 +121,7 @@ impl ClientError {
             | Self::OutcomeUnknown { .. }
             | Self::Transport(_)
             | Self::Closed { .. } => true,
-            Self::Refused(_) | Self::Protocol(_) | Self::Setting(_) => false,
+            Self::Refused(_) | Self::Untrusted(_) | Self::Protocol(_) | Self::Setting(_) => false,
         }
     }
 
@@ -132,7 +136,12 @@ impl ClientError {
     }
 
     pub(crate) fn transport(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Transport(source.into())
+        let source = source.into();
+        if is_untrusted(source.as_ref()) {
+            Self::Untrusted(source)
+        } else {
+            Self::Transport(source)
+        }
     }
 
     pub(crate) fn timed_out(what: &'static str) -> Self {
@@ -213,6 +222,16 @@ impl Said {
             request_id: self.request_id,
         }
     }
+}
+
+/// Finds a refused certificate in a chain of faults; an I/O fault holds it where its source does not show.
+fn is_untrusted(fault: &(dyn Error + 'static)) -> bool {
+    if let Some(rustls::Error::InvalidCertificate(_)) = fault.downcast_ref() {
+        return true;
+    }
+    let held = fault.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let held = held.map(|held| held as &(dyn Error + 'static));
+    held.or_else(|| fault.source()).is_some_and(is_untrusted)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Client of a Chrono gateway: posts ticks, asks for prices, follows the stream.
 //!
 //! It speaks the public HTTP surface and nothing else: no store, no back door. Prices, volumes and times are the
-//! gateway's own texts, so that nothing is rounded on the way. There is no TLS yet: an `https://` address is refused
-//! with a reason, and a proxy on the same machine does that work.
+//! gateway's own texts, so that nothing is rounded on the way. With an `https://` address the gateway must show a
+//! certificate of the system's authorities, or of those in [`Options::ca_file`].
 //!
 //! Three types to read first: [`Client`], [`Feed`] (one price as a worker posts it) and [`ClientError`] (sorted by
 //! what the caller can do).
@@ -37,6 +37,7 @@ mod ingest;
 mod query;
 mod retry;
 mod stream;
+mod tls;
 
 pub use client::{Client, Options};
 pub use error::{ClientError, FaultDetails, FeedFault, Refusal};

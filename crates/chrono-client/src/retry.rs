@@ -16,7 +16,7 @@ pub struct Backoff {
     /// The longest step. Too short hammers, too long comes back late after an outage. 5 s.
     pub longest: Duration,
     /// Longest wait that a `Retry-After` may ask for. Too short meets the limit again, too long lets a false gateway
-    /// park the caller. 60 s.
+    /// park the caller. 120 s, which is the longest that a gateway asks for.
     pub retry_after_max: Duration,
     /// Retries after the first try. Too few gives up in a short outage, too many hides a long one. 20, about a minute.
     pub retries_max: u32,
@@ -30,7 +30,7 @@ impl Backoff {
         Self {
             first: Duration::from_millis(100),
             longest: Duration::from_secs(5),
-            retry_after_max: Duration::from_mins(1),
+            retry_after_max: Duration::from_mins(2),
             retries_max: 20,
             seed,
         }
@@ -135,8 +135,8 @@ mod tests {
         #[test]
         fn waits_as_long_as_asked_but_not_for_ever(seed: u64, asked in 0_u64..1_000_000) {
             let wait = Backoff::new(seed).wait("key", 2, Some(Duration::from_secs(asked)));
-            prop_assert!(wait >= Duration::from_secs(asked.min(60)));
-            prop_assert!(wait <= Duration::from_secs(61));
+            prop_assert!(wait >= Duration::from_secs(asked.min(120)));
+            prop_assert!(wait <= Duration::from_secs(121));
         }
     }
 }

@@ -3,6 +3,7 @@
 mod event;
 mod position;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -12,7 +13,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+};
 
 pub use event::{Event, PriceUpdate, Rejected};
 pub use position::Position;
@@ -123,7 +126,8 @@ impl Client {
             .read_buffer_size(READ_BUFFER_BYTES)
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
-        let connecting = connect_async_with_config(url, Some(config), true);
+        let connector = Connector::Rustls(Arc::clone(&self.trust));
+        let connecting = connect_async_tls_with_config(url, Some(config), true, Some(connector));
         let (mut socket, _response) = timeout(self.options.request_timeout, connecting)
             .await
             .map_err(|_elapsed| ClientError::timed_out("no handshake in time"))?

@@ -129,9 +129,10 @@ impl Consensus {
         policy: &ConsensusPolicy,
     ) -> Option<Self> {
         let start = at.minus(policy.window);
-        let mut window: Vec<Price> = Vec::new();
+        let feeds = feeds.into_iter();
+        let mut window: Vec<Price> = Vec::with_capacity(feeds.size_hint().0);
         let mut newest: HashMap<Source, Feed> = HashMap::new();
-        for feed in feeds.into_iter().filter(|feed| feed.key.timestamp <= at) {
+        for feed in feeds.filter(|feed| feed.key.timestamp <= at) {
             if feed.key.timestamp >= start {
                 window.push(feed.price);
             }

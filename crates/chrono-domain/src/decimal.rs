@@ -126,7 +126,7 @@ macro_rules! decimal_text {
     ($($name:ident),+) => {$(
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
+                write_plain(self.0, f)
             }
         }
 
@@ -148,6 +148,30 @@ macro_rules! decimal_text {
 
 decimal_text!(Price, Volume);
 
+/// Writes a decimal that is not negative with all its places, in 64 bits as far as they go: wide divisions are slow.
+fn write_plain(value: Decimal, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (mantissa, mut buffer) = (value.mantissa().unsigned_abs(), itoa::Buffer::new());
+    let digits = match u64::try_from(mantissa) {
+        Ok(narrow) => buffer.format(narrow),
+        Err(_wide) => buffer.format(mantissa),
+    };
+    write_scaled(digits, usize::try_from(value.scale()).unwrap_or(usize::MAX), f)
+}
+
+/// Writes the digits of an integer with the point before the last `scale` of them.
+pub(crate) fn write_scaled(digits: &str, scale: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (whole, part) = digits.split_at(digits.len().saturating_sub(scale));
+    f.write_str(if whole.is_empty() { "0" } else { whole })?;
+    if scale == 0 {
+        return Ok(());
+    }
+    f.write_str(".")?;
+    for _ in part.len()..scale {
+        f.write_str("0")?;
+    }
+    f.write_str(part)
+}
+
 /// Reads plain digits; `Decimal::from_str` would round, and takes exponents, signs and underscores.
 fn parse(text: &str) -> Result<Decimal, DecimalError> {
     let (integer, fraction) = match text.split_once('.') {
@@ -156,20 +180,20 @@ fn parse(text: &str) -> Result<Decimal, DecimalError> {
         None => (text, ""),
     };
     let leading_zero = integer.len() > 1 && integer.starts_with('0');
-    if integer.is_empty() || leading_zero || !all_digits(integer) || !all_digits(fraction) {
+    let (Some(whole), Some(part)) = (digits(integer), digits(fraction)) else {
+        return Err(DecimalError::Grammar);
+    };
+    if integer.is_empty() || leading_zero {
         return Err(DecimalError::Grammar);
     }
     if integer.len() > INTEGER_DIGITS_MAX || fraction.len() > FRACTION_DIGITS_MAX {
         return Err(DecimalError::TooLong);
     }
-    let mantissa = integer
-        .bytes()
-        .chain(fraction.bytes())
-        .fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
+    let scale = u32::try_from(fraction.len()).unwrap_or(u32::MAX);
+    let mantissa = i128::from(whole) * i128::from(10_u64.pow(scale)) + i128::from(part);
     if mantissa >= 10_i128.pow(SIGNIFICANT_DIGITS_MAX) {
         return Err(DecimalError::TooPrecise);
     }
-    let scale = u32::try_from(fraction.len()).unwrap_or(u32::MAX);
     Decimal::try_from_i128_with_scale(mantissa, scale).map_err(|_fault| DecimalError::TooPrecise)
 }
 
@@ -193,8 +217,12 @@ fn compose(mantissa: u128, scale: u32) -> Result<Decimal, DecimalError> {
     }
 }
 
-fn all_digits(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
+/// Reads plain digits, of which the value holds 19; none where another character stands.
+fn digits(text: &str) -> Option<u64> {
+    text.bytes().try_fold(0_u64, |sum, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then(|| sum.wrapping_mul(10).wrapping_add(digit.into()))
+    })
 }
 
 #[cfg(test)]

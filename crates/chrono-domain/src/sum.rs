@@ -9,6 +9,7 @@ use std::fmt;
 use ethnum::I256;
 use rust_decimal::Decimal;
 
+use crate::decimal::write_scaled;
 use crate::{Price, Volume};
 
 /// Decimal places of the integer inside an [`ExactSum`].
@@ -40,8 +41,14 @@ impl ExactSum {
     pub fn of_notional(price: Price, volume: Volume) -> Self {
         let (price, volume) = (price.decimal(), volume.decimal());
         let scale = price.scale() + volume.scale();
-        let product = I256::from(price.mantissa()) * I256::from(volume.mantissa());
-        Self::from_units(product * power_of_ten(SCALE.saturating_sub(scale)), scale)
+        let missing = SCALE.saturating_sub(scale);
+        let units = if let Some(product) = price.mantissa().checked_mul(volume.mantissa()) {
+            scaled_up(product, missing)
+        } else {
+            let product = I256::from(price.mantissa()) * I256::from(volume.mantissa());
+            product * power_of_ten(missing)
+        };
+        Self::from_units(units, scale)
     }
 
     /// Reads what [`fmt::Display`] wrote.
@@ -101,11 +108,11 @@ impl ExactSum {
 impl fmt::Display for ExactSum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scale = usize::from(self.scale);
-        let shown = I256::from_le_bytes(self.to_parts().0);
-        let digits = format!("{shown:0>width$}", width = scale + 1);
-        let (integer, fraction) = digits.split_at(digits.len() - scale);
-        f.write_str(integer)?;
-        if scale > 0 { write!(f, ".{fraction}") } else { Ok(()) }
+        let shown = self.units / power_of_ten(SCALE.saturating_sub(u32::from(self.scale)));
+        match u128::try_from(shown) {
+            Ok(narrow) => write_scaled(itoa::Buffer::new().format(narrow), scale, f),
+            Err(_wide) => write_scaled(&shown.to_string(), scale, f),
+        }
     }
 }
 
@@ -117,7 +124,15 @@ impl fmt::Debug for ExactSum {
 
 /// Gives a decimal as an integer of 10^-`scale`; `scale` is never below the decimal's own.
 pub(crate) fn units_of(value: Decimal, scale: u32) -> I256 {
-    I256::from(value.mantissa()) * power_of_ten(scale.saturating_sub(value.scale()))
+    scaled_up(value.mantissa(), scale.saturating_sub(value.scale()))
+}
+
+/// Gives an integer times 10^`places`, for places up to 36; in 128 bits where they hold it, since wide products are slow.
+fn scaled_up(mantissa: i128, places: u32) -> I256 {
+    match 10_i128.checked_pow(places).and_then(|power| mantissa.checked_mul(power)) {
+        Some(narrow) => I256::from(narrow),
+        None => I256::from(mantissa) * power_of_ten(places),
+    }
 }
 
 /// Gives 10^`exponent`, for exponents up to 76.
@@ -182,6 +197,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn narrow_integers_say_what_wide_ones_do(
+            price in "[1-9][0-9]{0,13}(\\.[0-9]{1,14})?",
+            volume in "[0-9](\\.[0-9]{1,18})?|[1-9][0-9]{1,15}(\\.[0-9]{1,10})?",
+        ) {
+            let (price, volume) = (Price::try_new(&price).unwrap(), Volume::try_new(&volume).unwrap());
+            let wide = |value: Decimal| (I256::from(value.mantissa()), value.scale());
+            let ((price_units, price_scale), (units, scale)) = (wide(price.decimal()), wide(volume.decimal()));
+            prop_assert_eq!(ExactSum::of_volume(volume).units, units * power_of_ten(36 - scale));
+            let notional = ExactSum::of_notional(price, volume);
+            prop_assert_eq!(notional.units, price_units * units * power_of_ten(36 - scale - price_scale));
+            let product = price_units * units;
+            let digits = format!("{product:0>width$}", width = (scale + price_scale) as usize + 1);
+            let (integer, fraction) = digits.split_at(digits.len() - (scale + price_scale) as usize);
+            let point = if fraction.is_empty() { "" } else { "." };
+            prop_assert_eq!(notional.to_string(), format!("{integer}{point}{fraction}"));
+        }
+
         #[test]
         fn adds_in_any_order_and_reads_back(texts in prop::collection::vec("[1-9][0-9]{0,12}(\\.[0-9]{1,12})?", 1..20)) {
             let sums: Vec<_> = texts.iter().map(|text| ExactSum::of_volume(Volume::try_new(text).unwrap())).collect();

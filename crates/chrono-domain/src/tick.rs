@@ -75,9 +75,7 @@ impl Tick {
         volume: Option<Volume>,
         timestamp: Timestamp,
     ) -> Result<Self, TickError> {
-        if volume
-            .is_some_and(|volume| ExactSum::of_notional(price, volume).units() > power_of_ten(66))
-        {
+        if volume.is_some_and(|volume| !fits_sums(price, volume)) {
             return Err(TickError::NotionalTooLarge);
         }
         Ok(Self { symbol, source, price, volume, timestamp, metadata: None })
@@ -87,6 +85,17 @@ impl Tick {
     #[must_use]
     pub fn with_metadata(self, metadata: Option<Metadata>) -> Self {
         Self { metadata, ..self }
+    }
+}
+
+/// Tells whether price × volume is at most 10^30; in 128 bits as far as they go, since wide products are slow.
+fn fits_sums(price: Price, volume: Volume) -> bool {
+    let (price_units, volume_units) = (price.decimal().mantissa(), volume.decimal().mantissa());
+    let limit = 10_i128.checked_pow(30 + price.decimal().scale() + volume.decimal().scale());
+    match price_units.checked_mul(volume_units) {
+        // A limit that needs more than 128 bits is above any product that does not.
+        Some(product) => limit.is_none_or(|limit| product <= limit),
+        None => ExactSum::of_notional(price, volume).units() <= power_of_ten(66),
     }
 }
 
@@ -128,5 +137,19 @@ mod tests {
             tick("100000000000000000.1", "10000000000000"),
             Err(TickError::NotionalTooLarge)
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn judges_a_notional_as_the_wide_integers_do(
+            price in "[1-9][0-9]{0,17}(\\.[0-9]{1,10})?",
+            volume in "(0|[1-9][0-9]{0,17})(\\.[0-9]{1,18})?",
+        ) {
+            let price = Price::try_new(&price).unwrap();
+            if let Ok(volume) = Volume::try_new(&volume) {
+                let wide = ExactSum::of_notional(price, volume).units() <= power_of_ten(66);
+                proptest::prop_assert_eq!(fits_sums(price, volume), wide);
+            }
+        }
     }
 }

@@ -62,6 +62,9 @@ impl Timestamp {
     /// # Errors
     /// [`TimestampError::Format`] or [`TimestampError::Range`].
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimestampError> {
+        if let Some(usual) = parse_usual(text.as_bytes()) {
+            return Ok(usual);
+        }
         let parsed =
             OffsetDateTime::parse(text, &Rfc3339).map_err(|_fault| TimestampError::Format)?;
         let micros = parsed.unix_timestamp_nanos().div_euclid(1_000);
@@ -137,6 +140,70 @@ impl fmt::Debug for Timestamp {
     }
 }
 
+/// Reads the form that machines write, `2025-10-09T12:34:56[.123456789]Z`; all others, and all faults, are none.
+fn parse_usual(text: &[u8]) -> Option<Timestamp> {
+    let (&head, rest) = text.split_first_chunk::<19>()?;
+    let fraction = rest.strip_suffix(b"Z")?;
+    let [y0, y1, y2, y3, b'-', mo0, mo1, b'-', d0, d1, b'T', h0, h1, b':', mi0, mi1, b':', s0, s1] =
+        head
+    else {
+        return None;
+    };
+    let year = number(&[y0, y1, y2, y3])?;
+    let (month, day) = (number(&[mo0, mo1])?, number(&[d0, d1])?);
+    let (hour, minute, second) = (number(&[h0, h1])?, number(&[mi0, mi1])?, number(&[s0, s1])?);
+    if year < 1970 || day < 1 || day > days_of_month(year, month) {
+        return None;
+    }
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let seconds = ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+    Some(Timestamp(seconds * SECOND + micros_of(fraction)?))
+}
+
+/// Gives the microseconds of a fraction with its point, or of none at all; finer digits are cut off.
+fn micros_of(fraction: &[u8]) -> Option<i64> {
+    let Some((point, digits)) = fraction.split_first() else { return Some(0) };
+    if *point != b'.' || !(1..=9).contains(&digits.len()) {
+        return None;
+    }
+    let kept = digits.get(..6).unwrap_or(digits);
+    number(digits)?;
+    let missing = u32::try_from(6 - kept.len()).ok()?;
+    Some(number(kept)? * 10_i64.pow(missing))
+}
+
+/// Reads at most 18 plain digits.
+fn number(digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(0_i64, |sum, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then(|| sum * 10 + i64::from(digit))
+    })
+}
+
+/// Gives the length of a month from 1 to 12, and zero for every other number.
+const fn days_of_month(year: i64, month: i64) -> i64 {
+    match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 0,
+    }
+}
+
+/// Counts the days from 1970 to a date of the Gregorian calendar, after `days_from_civil` of
+/// <https://howardhinnant.github.io/date_algorithms.html>; for years from 1 on.
+const fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    // Years begin in March, so that the leap day is their last.
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
 struct Text {
     at: Timestamp,
     digits: usize,
@@ -144,19 +211,44 @@ struct Text {
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Never fails: the range was checked when the value was made.
-        let at =
-            OffsetDateTime::from_unix_timestamp(self.at.0 / SECOND).map_err(|_fault| fmt::Error)?;
-        let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
-        let (hour, minute, second) = at.to_hms();
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
-        let micros = self.at.0 % SECOND;
-        match self.digits {
-            0 => f.write_str("Z"),
-            3 => write!(f, ".{:03}Z", micros / 1_000),
-            _ => write!(f, ".{micros:06}Z"),
-        }
+        let (seconds, micros) = (self.at.0 / SECOND, self.at.0 % SECOND);
+        let (year, month, day) = date_of(seconds / 86_400);
+        let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+        let digit = |number: i64| u8::try_from(number % 10).map_or(b'0', |digit| b'0' + digit);
+        let pair = |number: i64| [digit(number / 10), digit(number)];
+        let triple = |number: i64| [digit(number / 100), digit(number / 10), digit(number)];
+        let ([y0, y1], [y2, y3]) = (pair(year / 100), pair(year));
+        let ([mo0, mo1], [d0, d1], [h0, h1]) = (pair(month), pair(day), pair(hour));
+        let ([mi0, mi1], [s0, s1]) = (pair(minute), pair(second));
+        let ([f0, f1, f2], [f3, f4, f5]) = (triple(micros / 1_000), triple(micros));
+        let text = [
+            y0, y1, y2, y3, b'-', mo0, mo1, b'-', d0, d1, b'T', h0, h1, b':', mi0, mi1, b':', s0,
+            s1, b'.', f0, f1, f2, f3, f4, f5,
+        ];
+        let kept = match self.digits {
+            0 => text.get(..19),
+            3 => text.get(..23),
+            _ => Some(text.as_slice()),
+        };
+        // Digits and marks are UTF-8 whatever they say.
+        f.write_str(std::str::from_utf8(kept.unwrap_or_default()).unwrap_or_default())?;
+        f.write_str("Z")
     }
+}
+
+/// Gives year, month and day of a number of days since 1970, after `civil_from_days` of
+/// <https://howardhinnant.github.io/date_algorithms.html>; for days from 1970 on.
+const fn date_of(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Counted from March, as the years are.
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let year = year_of_era + era * 400;
+    if month < 10 { (year, month + 3, day) } else { (year + 1, month - 9, day) }
 }
 
 #[cfg(test)]
@@ -214,7 +306,59 @@ mod tests {
         assert!(Timestamp::parse_rfc3339("10000-01-01T00:00:00Z").is_err());
     }
 
+    /// What the `time` crate makes of a text.
+    fn oracle(text: &str) -> Result<Timestamp, TimestampError> {
+        let parsed =
+            OffsetDateTime::parse(text, &Rfc3339).map_err(|_fault| TimestampError::Format)?;
+        let micros = parsed.unix_timestamp_nanos().div_euclid(1_000);
+        i64::try_from(micros)
+            .map_err(|_fault| TimestampError::Range)
+            .and_then(Timestamp::from_micros)
+    }
+
+    #[test]
+    fn reads_every_day_as_another_calendar_does() {
+        // Every 400 years are alike.
+        for day in 0..=146_097 {
+            let at = OffsetDateTime::from_unix_timestamp(day * 86_400 + 86_399).unwrap();
+            let text = at.format(&Rfc3339).unwrap();
+            assert_eq!(parse_usual(text.as_bytes()), oracle(&text).ok(), "{text}");
+            assert_eq!(oracle(&text).unwrap().bucket_text().to_string(), text);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn reads_what_another_parser_reads(
+            date in "(19|20|99|00)[0-9]{2}-[01][0-9]-[0-3][0-9]",
+            between in "[Tt _]",
+            time in "[0-2][0-9]:[0-6][0-9]:([0-5][0-9]|60)",
+            fraction in "(\\.[0-9]{0,12})?",
+            zone in "(Z|z|[+-][0-2][0-9]:[0-5][0-9]|)",
+        ) {
+            let text = format!("{date}{between}{time}{fraction}{zone}");
+            prop_assert_eq!(Timestamp::parse_rfc3339(&text), oracle(&text), "{}", text);
+        }
+
+        #[test]
+        fn reads_a_time_with_one_byte_changed_as_another_parser_does(at in 0_usize..27, byte in any::<u8>()) {
+            let mut text = *b"2024-02-29T23:59:59.123456Z";
+            text[at.min(26)] = byte;
+            if let Ok(text) = std::str::from_utf8(&text) {
+                prop_assert_eq!(Timestamp::parse_rfc3339(text), oracle(text), "{}", text);
+            }
+        }
+
+        #[test]
+        fn prints_what_another_printer_does(micros in 0_i64..=MAX_MICROS, digits in 0_u8..3) {
+            let rounded = match digits { 0 => micros, 1 => micros / 1_000 * 1_000, _ => micros / SECOND * SECOND };
+            let at = Timestamp::from_micros(rounded).unwrap();
+            let other = OffsetDateTime::from_unix_timestamp_nanos(i128::from(rounded) * 1_000).unwrap();
+            let shown = at.to_string();
+            prop_assert_eq!(OffsetDateTime::parse(&shown, &Rfc3339).unwrap(), other);
+            prop_assert_eq!(shown.len(), if rounded % 1_000 == 0 { 24 } else { 27 });
+        }
+
         #[test]
         fn reads_back_what_it_prints(micros in 0_i64..=MAX_MICROS) {
             let at = Timestamp::from_micros(micros).unwrap();

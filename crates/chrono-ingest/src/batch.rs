@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use chrono_domain::{Tick, Timestamp, WorkerId};
 use chrono_storage::IdempotencyKey;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{BatchFault, FeedFault};
-use crate::feed::RawFeed;
+use crate::feed::{FeedSeed, RawFeed};
 use crate::fingerprint::Fingerprint;
+use crate::metadata::Canonical;
 use crate::scalar::{Drain, Scalar, visit_scalars};
 
 /// Most feeds in a batch.
@@ -28,10 +29,19 @@ pub struct ParsedBatch {
     pub ticks: Vec<Tick>,
     /// The others.
     pub faults: Vec<FeedFault>,
-    /// SHA-256 over all feeds as they were understood.
-    pub fingerprint: [u8; 32],
     /// Fields nobody asked for, in the envelope and the feeds.
     pub unknown_fields: u32,
+    /// What the fingerprint holds of the others, by their places.
+    refused: Vec<(usize, Refused)>,
+}
+
+/// What is remembered of a feed that was refused.
+#[derive(Debug)]
+enum Refused {
+    /// A tick whose time is too far ahead.
+    Early(Tick),
+    /// The fields of a feed of the wrong form, as the fingerprint reads them.
+    Malformed(Vec<u8>),
 }
 
 impl ParsedBatch {
@@ -43,10 +53,26 @@ impl ParsedBatch {
         if body.is_empty() {
             return Err(BatchFault::new("body", None, "a JSON object"));
         }
-        let envelope: Envelope<'_> = simd_json::serde::from_slice(body).map_err(|broken| {
-            BatchFault::new("body", Some(&broken.to_string()), "a JSON object, well formed")
-        })?;
-        envelope.judge(now)
+        let envelope = simd_json::Deserializer::from_slice(body)
+            .and_then(|mut json| EnvelopeSeed { now }.deserialize(&mut json))
+            .map_err(|broken| {
+                BatchFault::new("body", Some(&broken.to_string()), "a JSON object, well formed")
+            })?;
+        envelope.judge()
+    }
+
+    /// Gives SHA-256 over all feeds as they were understood, whatever became of them.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut fingerprint = Fingerprint::default();
+        let (mut ticks, mut refused) = (self.ticks.iter(), self.refused.iter().peekable());
+        for index in 0..self.ticks.len() + self.refused.len() {
+            match refused.next_if(|(place, _)| *place == index) {
+                Some((_, Refused::Early(tick))) => fingerprint.tick(tick),
+                Some((_, Refused::Malformed(sent))) => fingerprint.bytes(sent),
+                None => ticks.next().into_iter().for_each(|tick| fingerprint.tick(tick)),
+            }
+        }
+        fingerprint.finish()
     }
 }
 
@@ -61,7 +87,7 @@ struct Envelope<'a> {
 }
 
 impl Envelope<'_> {
-    fn judge(self, now: Timestamp) -> Result<ParsedBatch, BatchFault> {
+    fn judge(self) -> Result<ParsedBatch, BatchFault> {
         if let Some(field) = self.twice {
             return Err(BatchFault::new(field, Some("the field twice"), "each field once"));
         }
@@ -90,66 +116,67 @@ impl Envelope<'_> {
             Some(Feeds::TooMany(count)) => {
                 return Err(BatchFault::new("feeds", Some(&format!("{count} feeds")), expected));
             }
-            Some(Feeds::Array(feeds)) if feeds.is_empty() => {
+            Some(Feeds::Array(verdicts)) if verdicts.count == 0 => {
                 return Err(BatchFault::new("feeds", Some("no feed"), expected));
             }
-            Some(Feeds::Array(feeds)) => feeds,
+            Some(Feeds::Array(verdicts)) => verdicts,
         };
-        let mut batch = ParsedBatch {
+        Ok(ParsedBatch {
             worker,
             batch_id,
-            ticks: Vec::with_capacity(feeds.len()),
-            faults: Vec::new(),
-            fingerprint: [0; 32],
-            unknown_fields: self.unknown_fields,
-        };
-        batch.judge_feeds(feeds, now);
-        Ok(batch)
+            ticks: feeds.ticks,
+            faults: feeds.faults,
+            unknown_fields: self.unknown_fields.saturating_add(feeds.unknown_fields),
+            refused: feeds.refused,
+        })
     }
 }
 
-impl ParsedBatch {
-    fn judge_feeds(&mut self, feeds: Vec<RawFeed<'_>>, now: Timestamp) {
-        let mut fingerprint = Fingerprint::new();
-        let latest = now.plus(AHEAD_MAX);
-        for (index, feed) in feeds.into_iter().enumerate() {
-            self.unknown_fields = self.unknown_fields.saturating_add(feed.unknown_fields);
-            match feed.judge(index) {
-                Ok(tick) => {
-                    fingerprint.tick(&tick);
-                    if tick.timestamp > latest {
-                        let sent = tick.timestamp.to_string();
-                        let expected =
-                            format!("a time at most 5 s ahead of the gateway's, which is {now}");
-                        self.faults.push(FeedFault::new(
-                            index,
-                            "timestamp",
-                            Some(&sent),
-                            &expected,
-                        ));
-                    } else {
-                        self.ticks.push(tick);
-                    }
-                }
-                Err(fault) => {
-                    fingerprint.refused(&feed);
-                    self.faults.push(*fault);
-                }
+/// What was made of the feeds read so far.
+#[derive(Default)]
+struct Verdicts {
+    count: usize,
+    ticks: Vec<Tick>,
+    faults: Vec<FeedFault>,
+    refused: Vec<(usize, Refused)>,
+    unknown_fields: u32,
+}
+
+impl Verdicts {
+    /// Judges the next feed against the time `now`.
+    fn judge(&mut self, feed: &RawFeed<'_>, now: Timestamp) {
+        let index = self.count;
+        self.count += 1;
+        self.unknown_fields = self.unknown_fields.saturating_add(feed.unknown_fields);
+        match feed.judge(index) {
+            Ok(tick) if tick.timestamp > now.plus(AHEAD_MAX) => {
+                let sent = tick.timestamp.to_string();
+                let expected = format!("a time at most 5 s ahead of the gateway's, which is {now}");
+                self.faults.push(FeedFault::new(index, "timestamp", Some(&sent), &expected));
+                self.refused.push((index, Refused::Early(tick)));
+            }
+            Ok(tick) => self.ticks.push(tick),
+            Err(fault) => {
+                self.faults.push(*fault);
+                self.refused.push((index, Refused::Malformed(Fingerprint::of_malformed(feed))));
             }
         }
-        self.fingerprint = fingerprint.finish();
     }
 }
 
-impl<'de> Deserialize<'de> for Envelope<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EnvelopeVisitor)
+struct EnvelopeSeed {
+    now: Timestamp,
+}
+
+impl<'de> DeserializeSeed<'de> for EnvelopeSeed {
+    type Value = Envelope<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
-struct EnvelopeVisitor;
-
-impl<'de> Visitor<'de> for EnvelopeVisitor {
+impl<'de> Visitor<'de> for EnvelopeSeed {
     type Value = Envelope<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,7 +191,8 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
                 "timestamp" => (&mut envelope.timestamp, "timestamp"),
                 "batch_id" => (&mut envelope.batch_id, "batch_id"),
                 "feeds" => {
-                    if envelope.feeds.replace(map.next_value()?).is_some() {
+                    let feeds = map.next_value_seed(FeedsSeed { now: self.now })?;
+                    if envelope.feeds.replace(feeds).is_some() {
                         envelope.twice.get_or_insert("feeds");
                     }
                     continue;
@@ -184,20 +212,24 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
 }
 
 enum Feeds<'a> {
-    Array(Vec<RawFeed<'a>>),
+    Array(Verdicts),
     TooMany(usize),
     Odd(Scalar<'a>),
 }
 
-impl<'de> Deserialize<'de> for Feeds<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FeedsVisitor)
+struct FeedsSeed {
+    now: Timestamp,
+}
+
+impl<'de> DeserializeSeed<'de> for FeedsSeed {
+    type Value = Feeds<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-struct FeedsVisitor;
-
-impl<'de> Visitor<'de> for FeedsVisitor {
+impl<'de> Visitor<'de> for FeedsSeed {
     type Value = Feeds<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -207,18 +239,20 @@ impl<'de> Visitor<'de> for FeedsVisitor {
     visit_scalars!(found => Ok(Feeds::Odd(found)));
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Feeds<'de>, A::Error> {
-        let mut feeds = Vec::with_capacity(seq.size_hint().unwrap_or(0).min(FEEDS_MAX));
-        while feeds.len() < FEEDS_MAX {
-            match seq.next_element()? {
-                Some(feed) => feeds.push(feed),
-                None => return Ok(Feeds::Array(feeds)),
+        let capacity = seq.size_hint().unwrap_or(0).min(FEEDS_MAX);
+        let mut verdicts = Verdicts { ticks: Vec::with_capacity(capacity), ..Verdicts::default() };
+        let mut canonical = Canonical::default();
+        while verdicts.count < FEEDS_MAX {
+            match seq.next_element_seed(FeedSeed { canonical: &mut canonical })? {
+                Some(feed) => verdicts.judge(&feed, self.now),
+                None => return Ok(Feeds::Array(verdicts)),
             }
         }
-        let mut count = feeds.len();
+        let mut count = verdicts.count;
         while seq.next_element_seed(Drain::default())?.is_some() {
             count += 1;
         }
-        Ok(if count > FEEDS_MAX { Feeds::TooMany(count) } else { Feeds::Array(feeds) })
+        Ok(if count > FEEDS_MAX { Feeds::TooMany(count) } else { Feeds::Array(verdicts) })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Feeds<'de>, A::Error> {

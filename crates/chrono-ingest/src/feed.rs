@@ -3,10 +3,10 @@
 use std::fmt;
 
 use chrono_domain::{Price, Source, Symbol, Tick, Timestamp, Volume};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::error::FeedFault;
-use crate::metadata::{Found, FoundSeed};
+use crate::metadata::{Canonical, Found, FoundSeed};
 use crate::scalar::{Drain, Scalar, visit_scalars};
 
 /// A feed's fields as they were sent; the first fault of its form is noted, the rest is read past.
@@ -23,15 +23,20 @@ pub(crate) struct RawFeed<'a> {
     not_an_object: Option<Scalar<'a>>,
 }
 
-impl<'de> Deserialize<'de> for RawFeed<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FeedVisitor)
+/// Reads a feed.
+pub(crate) struct FeedSeed<'c, 'de> {
+    pub(crate) canonical: &'c mut Canonical<'de>,
+}
+
+impl<'de> DeserializeSeed<'de> for FeedSeed<'_, 'de> {
+    type Value = RawFeed<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-struct FeedVisitor;
-
-impl<'de> Visitor<'de> for FeedVisitor {
+impl<'de> Visitor<'de> for FeedSeed<'_, 'de> {
     type Value = RawFeed<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,7 +55,8 @@ impl<'de> Visitor<'de> for FeedVisitor {
                 "source" => (&mut feed.source, "source"),
                 "timestamp" => (&mut feed.timestamp, "timestamp"),
                 "metadata" => {
-                    let found = map.next_value_seed(FoundSeed)?;
+                    let found =
+                        map.next_value_seed(FoundSeed { canonical: &mut *self.canonical })?;
                     if feed.metadata.replace(found).is_some() {
                         feed.twice.get_or_insert("metadata");
                     }

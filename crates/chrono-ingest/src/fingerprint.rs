@@ -1,5 +1,7 @@
 //! What tells a repeated batch from another one under the same key.
 
+use std::fmt::{Display, Write as _};
+
 use chrono_domain::Tick;
 use sha2::{Digest, Sha256};
 
@@ -9,39 +11,72 @@ use crate::feed::RawFeed;
 ///
 /// A feed that was refused for its form counts with what was sent; a verdict that depends on the server's clock comes
 /// later, so a repeat has the fingerprint of the first try.
-pub(crate) struct Fingerprint(Sha256);
+#[derive(Default)]
+pub(crate) struct Fingerprint {
+    hash: Sha256,
+    parts: Parts,
+}
 
 impl Fingerprint {
-    pub(crate) fn new() -> Self {
-        Self(Sha256::new())
-    }
-
     pub(crate) fn tick(&mut self, tick: &Tick) {
-        self.part("tick");
-        self.part(tick.symbol.as_str());
-        self.part(tick.source.as_str());
-        self.part(&tick.price.to_string());
-        self.part(&tick.volume.map_or_else(String::new, |volume| volume.to_string()));
-        self.0.update(tick.timestamp.micros().to_be_bytes());
-        self.part(tick.metadata.as_ref().map_or("", |metadata| metadata.as_str()));
+        let parts = &mut self.parts;
+        parts.bytes.clear();
+        parts.add("tick");
+        parts.add(tick.symbol.as_str());
+        parts.add(tick.source.as_str());
+        parts.add_shown(tick.price);
+        match tick.volume {
+            Some(volume) => parts.add_shown(volume),
+            None => parts.add(""),
+        }
+        parts.bytes.extend_from_slice(&tick.timestamp.micros().to_be_bytes());
+        parts.add(tick.metadata.as_ref().map_or("", |metadata| metadata.as_str()));
+        self.hash.update(&parts.bytes);
     }
 
-    /// Adds a feed that was refused for its form, by what was sent.
-    pub(crate) fn refused(&mut self, feed: &RawFeed<'_>) {
-        self.part("refused");
+    /// Adds a feed that was refused for its form, as [`Fingerprint::of_malformed`] gave it.
+    pub(crate) fn bytes(&mut self, malformed: &[u8]) {
+        self.hash.update(malformed);
+    }
+
+    /// Gives what of a feed that was refused for its form goes into the fingerprint: what was sent.
+    pub(crate) fn of_malformed(feed: &RawFeed<'_>) -> Vec<u8> {
+        let mut parts = Parts::default();
+        parts.add("refused");
         for sent in [&feed.symbol, &feed.price, &feed.volume, &feed.source, &feed.timestamp] {
-            self.part(&sent.map_or_else(String::new, |sent| sent.to_string()));
+            match sent {
+                Some(sent) => parts.add_shown(sent),
+                None => parts.add(""),
+            }
         }
-        self.part(&format!("{:?}", feed.metadata));
+        parts.add(&format!("{:?}", feed.metadata));
+        parts.bytes
     }
 
     pub(crate) fn finish(self) -> [u8; 32] {
-        self.0.finalize().into()
+        self.hash.finalize().into()
+    }
+}
+
+/// Texts, each behind its length, so that no two sequences of them read alike.
+#[derive(Default)]
+struct Parts {
+    bytes: Vec<u8>,
+    shown: String,
+}
+
+impl Parts {
+    fn add(&mut self, text: &str) {
+        self.bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+        self.bytes.extend_from_slice(text.as_bytes());
     }
 
-    /// Adds a text with its length, so that no two sequences of parts read alike.
-    fn part(&mut self, text: &str) {
-        self.0.update((text.len() as u64).to_be_bytes());
-        self.0.update(text.as_bytes());
+    fn add_shown(&mut self, value: impl Display) {
+        let mut shown = std::mem::take(&mut self.shown);
+        shown.clear();
+        // Writing to a string cannot fail.
+        write!(shown, "{value}").unwrap_or_default();
+        self.add(&shown);
+        self.shown = shown;
     }
 }

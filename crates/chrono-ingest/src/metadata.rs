@@ -1,6 +1,6 @@
 //! A feed's free JSON, read into canonical text: no white space, keys in the order sent.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use chrono_domain::Metadata;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -25,29 +25,40 @@ pub(crate) enum Found {
 }
 
 /// Reads a `metadata` value.
-pub(crate) struct FoundSeed;
+pub(crate) struct FoundSeed<'c, 'de> {
+    pub(crate) canonical: &'c mut Canonical<'de>,
+}
 
-impl<'de> DeserializeSeed<'de> for FoundSeed {
+impl<'de> DeserializeSeed<'de> for FoundSeed<'_, 'de> {
     type Value = Found;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
-        let mut writer = Writer { text: String::new(), fault: None };
-        let kind = Value { writer: &mut writer, depth: 1 }.deserialize(deserializer)?;
-        Ok(match (kind, writer.fault) {
+        let canonical = self.canonical;
+        canonical.text.clear();
+        canonical.keys.clear();
+        canonical.fault = None;
+        let kind = Value { canonical: &mut *canonical, depth: 1 }.deserialize(deserializer)?;
+        Ok(match (kind, canonical.fault) {
             (Kind::Null, _) => Found::Absent,
             (Kind::Other, _) => Found::Bad("a JSON object, or null"),
             (Kind::Object, Some(fault)) => Found::Bad(fault),
-            (Kind::Object, None) => Found::Object(Metadata::from_canonical(writer.text)),
+            (Kind::Object, None) => {
+                Found::Object(Metadata::from_canonical(canonical.text.as_str()))
+            }
         })
     }
 }
 
-struct Writer {
+/// The canonical text of one value after the other, in the same memory.
+#[derive(Default)]
+pub(crate) struct Canonical<'de> {
     text: String,
+    /// The keys so far of the objects that are open, the innermost's last.
+    keys: Vec<&'de str>,
     fault: Option<&'static str>,
 }
 
-impl Writer {
+impl<'de> Canonical<'de> {
     /// Appends, unless a bound was broken before; the value is then still read to its end.
     fn put(&mut self, text: &str) {
         if self.fault.is_some() {
@@ -61,12 +72,32 @@ impl Writer {
     }
 
     fn put_string<E: Error>(&mut self, text: &str) -> Result<(), E> {
+        let escaped = |byte| byte < b' ' || byte == b'"' || byte == b'\\';
         if text.len() > BYTES_MAX {
             self.fault = Some("metadata of at most 4096 bytes");
-            return Ok(());
+        } else if text.bytes().any(escaped) {
+            self.put(&serde_json::to_string(text).map_err(E::custom)?);
+        } else {
+            self.put("\"");
+            self.put(text);
+            self.put("\"");
         }
-        let quoted = serde_json::to_string(text).map_err(E::custom)?;
-        self.put(&quoted);
+        Ok(())
+    }
+
+    /// Appends a key of the object whose keys begin at `first`.
+    fn put_key<E: Error>(&mut self, key: &'de str, first: usize) -> Result<(), E> {
+        let known = self.keys.get(first..).unwrap_or_default();
+        let separator = if known.is_empty() { "{" } else { "," };
+        if self.fault.is_none() && known.contains(&key) {
+            self.fault = Some("metadata without a key given twice");
+        }
+        self.put(separator);
+        if self.fault.is_none() {
+            self.keys.push(key);
+        }
+        self.put_string(key)?;
+        self.put(":");
         Ok(())
     }
 
@@ -88,12 +119,12 @@ enum Kind {
     Other,
 }
 
-struct Value<'w> {
-    writer: &'w mut Writer,
+struct Value<'c, 'de> {
+    canonical: &'c mut Canonical<'de>,
     depth: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
+impl<'de> DeserializeSeed<'de> for Value<'_, 'de> {
     type Value = Kind;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Kind, D::Error> {
@@ -101,7 +132,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Value<'_> {
+impl<'de> Visitor<'de> for Value<'_, 'de> {
     type Value = Kind;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,11 +140,11 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Kind, E> {
-        self.writer.put_string(text).map(|()| Kind::Other)
+        self.canonical.put_string(text).map(|()| Kind::Other)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Kind, E> {
-        self.writer.put("null");
+        self.canonical.put("null");
         Ok(Kind::Null)
     }
 
@@ -122,63 +153,53 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Kind, E> {
-        self.writer.put(if value { "true" } else { "false" });
+        self.canonical.put(if value { "true" } else { "false" });
         Ok(Kind::Other)
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Kind, E> {
-        self.writer.put(&value.to_string());
+        self.canonical.put(itoa::Buffer::new().format(value));
         Ok(Kind::Other)
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Kind, E> {
-        self.writer.put(&value.to_string());
+        self.canonical.put(itoa::Buffer::new().format(value));
         Ok(Kind::Other)
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Kind, E> {
-        let mut text = String::new();
-        write!(text, "{}", serde_json::Value::from(value)).map_err(E::custom)?;
-        self.writer.put(&text);
+        self.canonical.put(&serde_json::to_string(&value).map_err(E::custom)?);
         Ok(Kind::Other)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Kind, A::Error> {
-        self.writer.enter(self.depth)?;
+        self.canonical.enter(self.depth)?;
         let mut separator = "[";
         loop {
-            let before = self.writer.text.len();
-            self.writer.put(separator);
-            let element = Value { writer: &mut *self.writer, depth: self.depth + 1 };
+            let before = self.canonical.text.len();
+            self.canonical.put(separator);
+            let element = Value { canonical: &mut *self.canonical, depth: self.depth + 1 };
             if seq.next_element_seed(element)?.is_none() {
-                self.writer.text.truncate(before);
+                self.canonical.text.truncate(before);
                 break;
             }
             separator = ",";
         }
-        self.writer.put(if separator == "[" { "[]" } else { "]" });
+        self.canonical.put(if separator == "[" { "[]" } else { "]" });
         Ok(Kind::Other)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kind, A::Error> {
-        self.writer.enter(self.depth)?;
-        let mut keys: Vec<&str> = Vec::new();
-        self.writer.put("{");
+        let Self { canonical, depth } = self;
+        canonical.enter(depth)?;
+        let first = canonical.keys.len();
         while let Some(key) = map.next_key::<&'de str>()? {
-            if self.writer.fault.is_none() && keys.contains(&key) {
-                self.writer.fault = Some("metadata without a key given twice");
-            }
-            if !keys.is_empty() {
-                self.writer.put(",");
-            }
-            if self.writer.fault.is_none() {
-                keys.push(key);
-            }
-            self.writer.put_string(key)?;
-            self.writer.put(":");
-            map.next_value_seed(Value { writer: &mut *self.writer, depth: self.depth + 1 })?;
+            canonical.put_key(key, first)?;
+            map.next_value_seed(Value { canonical: &mut *canonical, depth: depth + 1 })?;
         }
-        self.writer.put("}");
+        let empty = canonical.keys.len() == first;
+        canonical.keys.truncate(first);
+        canonical.put(if empty { "{}" } else { "}" });
         Ok(Kind::Object)
     }
 }
@@ -190,7 +211,8 @@ mod tests {
     fn read(json: &str) -> Found {
         let mut bytes = json.as_bytes().to_vec();
         let mut deserializer = simd_json::Deserializer::from_slice(&mut bytes).unwrap();
-        FoundSeed.deserialize(&mut deserializer).unwrap()
+        let canonical = &mut Canonical::default();
+        FoundSeed { canonical }.deserialize(&mut deserializer).unwrap()
     }
 
     fn text(json: &str) -> String {

@@ -46,6 +46,14 @@ impl NameBook {
         }
     }
 
+    /// Tells whether a worker and the names of its ticks are all in use already.
+    pub(crate) fn knows(&self, worker: &WorkerId, ticks: &[Tick]) -> bool {
+        let known = |tick: &Tick| {
+            self.symbols.contains(&tick.symbol) && self.sources.contains(&tick.source)
+        };
+        self.workers.contains(worker) && ticks.iter().all(known)
+    }
+
     /// Takes a worker in, or says that there are too many.
     pub(crate) fn admit_worker(&mut self, worker: WorkerId) -> Result<(), BatchFault> {
         let expected =

@@ -1,7 +1,7 @@
 //! The bounded queue before the writer, and what a worker is told.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -96,7 +96,7 @@ impl Job {
 #[derive(Debug)]
 pub struct Ingest {
     jobs: mpsc::Sender<Job>,
-    names: Mutex<NameBook>,
+    names: RwLock<NameBook>,
     clock: Arc<dyn Clock>,
     patience: Duration,
     tally: Tally,
@@ -123,7 +123,7 @@ impl Ingest {
         trouble: Arc<Trouble>,
     ) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, receiver) = mpsc::channel(settings.queue_batches);
-        let names = Mutex::new(NameBook::new(settings.names, names));
+        let names = RwLock::new(NameBook::new(settings.names, names));
         let tally = Tally::default();
         (Self { jobs, names, clock, patience: settings.patience, tally, trouble }, receiver)
     }
@@ -151,19 +151,21 @@ impl Ingest {
         batch: ParsedBatch,
         key: Option<IdempotencyKey>,
     ) -> Result<Receipt, IngestError> {
+        let idempotency = key.map(|key| Idempotency { key, fingerprint: batch.fingerprint() });
         let (batch, faults) = self.admit(batch)?;
         if batch.ticks.is_empty() {
             self.tally.refused(batch.worker, &faults);
             return Err(IngestError::AllRefused(faults));
         }
         let kept = KeptReceipt { ingested: batch.ticks.len(), faults };
-        // Serialising plain strings and numbers cannot fail; an empty receipt would only blur a repeat's answer.
-        let receipt = Bytes::from(serde_json::to_vec(&kept).unwrap_or_default());
+        // Only a batch with a key can be repeated. Serialising plain strings and numbers cannot fail; an empty receipt
+        // would only blur a repeat's answer.
+        let receipt = idempotency.as_ref().and_then(|_| serde_json::to_vec(&kept).ok());
         let new = Arc::new(NewBatch {
             worker: batch.worker,
-            idempotency: key.map(|key| Idempotency { key, fingerprint: batch.fingerprint }),
+            idempotency,
             ticks: batch.ticks,
-            receipt,
+            receipt: Bytes::from(receipt.unwrap_or_default()),
             received_at: self.clock.now(),
         });
         let outcome = self.commit(Arc::clone(&new)).await;
@@ -185,7 +187,12 @@ impl Ingest {
     /// Moves feeds whose names are too many over to the faults.
     fn admit(&self, mut batch: ParsedBatch) -> Result<(ParsedBatch, Vec<FeedFault>), IngestError> {
         let mut faults = std::mem::take(&mut batch.faults);
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        if known.knows(&batch.worker, &batch.ticks) {
+            return Ok((batch, faults));
+        }
+        drop(known);
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
         if !batch.ticks.is_empty() {
             names.admit_worker(batch.worker).map_err(IngestError::Refused)?;
         }

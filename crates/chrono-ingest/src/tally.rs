@@ -1,5 +1,6 @@
 //! `price_ingestions_total{worker_id,symbol,status}`, with a bounded number of labels.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -22,18 +23,18 @@ pub(crate) struct Tally {
 
 #[derive(Default)]
 struct Held {
-    workers: HashSet<WorkerId>,
+    workers: HashMap<WorkerId, HashMap<Symbol, Pair>>,
     symbols: HashSet<Symbol>,
-    pairs: HashMap<(WorkerId, Symbol), Pair>,
+    pairs: usize,
+    others: Option<Pair>,
 }
 
 impl std::fmt::Debug for Held {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Held").field("pairs", &self.pairs.len()).finish_non_exhaustive()
+        f.debug_struct("Held").field("pairs", &self.pairs).finish_non_exhaustive()
     }
 }
 
-#[derive(Clone)]
 struct Pair {
     ok: Counter,
     error: Counter,
@@ -60,10 +61,7 @@ impl Tally {
             Err(_) => false,
         };
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        for tick in &batch.ticks {
-            let counters = held.counters(batch.worker, tick.symbol);
-            if stored { counters.ok.increment(1) } else { counters.error.increment(1) }
-        }
+        held.count(batch, stored);
         drop(held);
         if stored && !faults.is_empty() {
             self.refused(batch.worker, faults);
@@ -73,26 +71,38 @@ impl Tally {
     /// Gives a worker's label: its id once a tick of it was stored, else `other`.
     fn known(&self, worker: WorkerId) -> String {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.workers.contains(&worker) { worker.to_string() } else { "other".to_owned() }
+        if held.workers.contains_key(&worker) { worker.to_string() } else { "other".to_owned() }
     }
 }
 
 impl Held {
-    fn counters(&mut self, worker: WorkerId, symbol: Symbol) -> Pair {
-        if let Some(pair) = self.pairs.get(&(worker, symbol)) {
-            return pair.clone();
+    fn count(&mut self, batch: &NewBatch, stored: bool) {
+        // Taken out, so that each tick looks up its symbol only.
+        let mut pairs = self.workers.remove(&batch.worker).unwrap_or_default();
+        for tick in &batch.ticks {
+            let pair = match pairs.entry(tick.symbol) {
+                Entry::Occupied(pair) => &*pair.into_mut(),
+                Entry::Vacant(place) if self.take_name(tick.symbol) => {
+                    &*place.insert(pair(batch.worker.as_str(), tick.symbol.as_str()))
+                }
+                Entry::Vacant(_) => self.others.get_or_insert_with(|| pair("other", "other")),
+            };
+            if stored { pair.ok.increment(1) } else { pair.error.increment(1) }
         }
-        let symbols = self.symbols.len();
-        let named = self.pairs.len() < PAIRS_MAX
-            && (self.symbols.contains(&symbol) || symbols < SYMBOLS_MAX);
-        if !named {
-            return pair("other", "other");
+        if !pairs.is_empty() {
+            self.workers.insert(batch.worker, pairs);
         }
-        self.symbols.insert(symbol);
-        self.workers.insert(worker);
-        let made = pair(worker.as_str(), symbol.as_str());
-        self.pairs.insert((worker, symbol), made.clone());
-        made
+    }
+
+    /// Tells whether one more pair may have counters of its own, and notes it.
+    fn take_name(&mut self, symbol: Symbol) -> bool {
+        let room = self.symbols.len() < SYMBOLS_MAX || self.symbols.contains(&symbol);
+        let named = self.pairs < PAIRS_MAX && room;
+        if named {
+            self.pairs += 1;
+            self.symbols.insert(symbol);
+        }
+        named
     }
 }
 

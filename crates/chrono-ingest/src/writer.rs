@@ -148,15 +148,13 @@ impl Writer {
         outcomes: Vec<Result<Appended, StoreError>>,
     ) {
         self.trouble.note(false, self.clock.uptime());
-        let stored: Vec<StoredTick> = group
-            .iter()
-            .zip(&outcomes)
-            .filter_map(|(job, outcome)| match outcome {
-                Ok(Appended::Stored(first)) => Some(numbered(&job.batch, *first)),
-                _ => None,
-            })
-            .flatten()
-            .collect();
+        let ticks = group.iter().map(|job| job.batch.ticks.len()).sum();
+        let mut stored: Vec<StoredTick> = Vec::with_capacity(ticks);
+        for (job, outcome) in group.iter().zip(&outcomes) {
+            if let Ok(Appended::Stored(first)) = outcome {
+                stored.extend(numbered(&job.batch, *first));
+            }
+        }
         #[cfg(feature = "failpoints")]
         chrono_storage::failpoint::hit("before_publish");
         self.publish(stored).await;

@@ -32,7 +32,7 @@ pub struct Latest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LatestPrice {
     /// The newest tick by (timestamp, arrival), without metadata.
-    pub tick: Arc<StoredTick>,
+    pub tick: StoredTick,
     /// Whose tick it is.
     pub scope: Scope,
     /// How old the tick is; zero for one that is ahead of the clock.
@@ -172,15 +172,20 @@ impl Found {
 impl LatestPrice {
     /// Gives the newest price of an entry; none when the source has none.
     pub(crate) fn of(entry: &LatestEntry, source: Option<Source>, now: Timestamp) -> Option<Self> {
-        let tick = Arc::clone(newest(entry, source)?);
-        let one = source.is_some() || entry.by_source.len() == 1;
-        let scope = if one { Scope::OneSource } else { Scope::AllSources };
+        let tick = newest(entry, source)?.clone();
         let staleness = now.since(tick.tick.timestamp);
-        Some(Self { tick, scope, staleness })
+        Some(Self { tick, scope: Scope::of(entry, source), staleness })
     }
 }
 
-fn newest(entry: &LatestEntry, source: Option<Source>) -> Option<&Arc<StoredTick>> {
+impl Scope {
+    pub(crate) fn of(entry: &LatestEntry, source: Option<Source>) -> Self {
+        let one = source.is_some() || entry.by_source.len() == 1;
+        if one { Self::OneSource } else { Self::AllSources }
+    }
+}
+
+pub(crate) fn newest(entry: &LatestEntry, source: Option<Source>) -> Option<&StoredTick> {
     match source {
         Some(source) => entry.of_source(source),
         None => Some(&entry.newest),

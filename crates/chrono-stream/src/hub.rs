@@ -4,6 +4,7 @@ mod catch_up;
 mod census;
 mod meters;
 mod publish;
+mod rest;
 mod subscribe;
 
 #[cfg(test)]
@@ -27,10 +28,12 @@ use crate::settings::StreamSettings;
 use crate::values::Values;
 
 pub use census::{KeyId, Refused};
+pub use rest::Roused;
 pub use subscribe::{Resume, Resumption, Subscribe, Subscribed, Unsubscribed};
 
 use census::Census;
 use meters::Meters;
+use rest::Rest;
 
 /// Fans updates out to clients: it decides who gets what, and knows no socket.
 ///
@@ -39,6 +42,7 @@ use meters::Meters;
 /// - Updates have strictly growing numbers within a connection, and none comes twice.
 /// - The publisher never waits for a client: a client costs it a push or a count.
 /// - One lock guards subscriptions and values, so a snapshot and the updates after it have no seam.
+/// - While nobody is connected the bus is left alone; the first to come waits until it is read ([`Hub::rouse`]).
 #[derive(Debug)]
 pub struct Hub {
     settings: StreamSettings,
@@ -47,6 +51,7 @@ pub struct Hub {
     encoder: Mutex<Encoder>,
     core: Mutex<Core>,
     meters: Meters,
+    rest: Rest,
 }
 
 /// What the lock guards. Locked after the encoder and before any outbox.
@@ -101,6 +106,7 @@ impl Hub {
             encoder: Mutex::new(encoder),
             core: Mutex::new(core),
             meters: Meters::new(),
+            rest: Rest::new(),
         }
     }
 
@@ -131,6 +137,7 @@ impl Hub {
         let outbox = Arc::new(Outbox::new(id));
         core.registry.join(Arc::clone(&outbox));
         drop(core);
+        self.rest.call();
         Ok(Client { hub: Arc::clone(self), outbox, from, key: None })
     }
 

@@ -31,7 +31,8 @@ pub use batch::{Batch, Outgoing};
 pub use close::CloseReason;
 pub use frame::Frame;
 pub use hub::{
-    Client, Hub, KeyId, Pulse, Refused, Resume, Resumption, Subscribe, Subscribed, Unsubscribed,
+    Client, Hub, KeyId, Pulse, Refused, Resume, Resumption, Roused, Subscribe, Subscribed,
+    Unsubscribed,
 };
 pub use outbox::{Flow, Mode};
 pub use session::{AuthRequest, Peer, Session};

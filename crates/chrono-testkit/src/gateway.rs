@@ -7,7 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use chrono_client::Client;
+use chrono_client::{Client, Options};
 
 /// The key that tests post with.
 pub const INTERNAL_KEY: &str = "chrono_internal_test_0123456789";
@@ -64,6 +64,10 @@ impl GatewayCommand {
         self
     }
 
+    fn scheme(&self) -> &'static str {
+        if self.variables.iter().any(|(name, _)| name == "TLS_CERT") { "https" } else { "http" }
+    }
+
     /// Starts the process and waits until it listens.
     ///
     /// # Errors
@@ -91,7 +95,7 @@ impl GatewayCommand {
             command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
         let log = child.stderr.take().context("no standard error")?;
         match listening(log) {
-            Ok(address) => Ok(Gateway { child, url: format!("http://{address}") }),
+            Ok(address) => Ok(Gateway { child, url: format!("{}://{address}", self.scheme()) }),
             Err(reason) => {
                 child.kill()?;
                 let status = child.wait()?;
@@ -125,6 +129,15 @@ impl Gateway {
     /// When the client refuses the URL.
     pub fn client(&self, key: &str) -> anyhow::Result<Client> {
         Ok(Client::new(&self.url, key.into())?)
+    }
+
+    /// Makes a client with a key, which trusts the authorities of a PEM file.
+    ///
+    /// # Errors
+    /// When the client refuses the URL or the file.
+    pub fn client_trusting(&self, key: &str, ca_file: &Path) -> anyhow::Result<Client> {
+        let options = Options { ca_file: Some(ca_file.to_owned()), ..Options::default() };
+        Ok(Client::with_options(&self.url, key.into(), options)?)
     }
 
     /// Ends it as a crash would, with SIGKILL.

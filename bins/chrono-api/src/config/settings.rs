@@ -36,6 +36,14 @@ pub const SETTINGS: &[Setting] = &[
     ),
     plain("HOST", "0.0.0.0", "Address to listen on; 127.0.0.1 keeps the gateway to this machine."),
     plain("PORT", "3000", "Port to listen on; 0 takes a free one and logs it."),
+    off(
+        "TLS_CERT",
+        "PEM file of the certificate chain, the gateway's own first; with TLS_KEY it makes the port speak TLS only. Looked at every 2 s; a new pair is taken without a restart.",
+    ),
+    off(
+        "TLS_KEY",
+        "PEM file of the certificate's private key. Readable for others, it gives the gateway's name away.",
+    ),
     plain(
         "CHRONO_DATA_DIR",
         "./chrono-data",

@@ -1,5 +1,7 @@
 //! Texts into values; every fault is kept, none stops the others from being found.
 
+mod tls;
+
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use secrecy::SecretString;
 
 use super::fault::{Faults, SettingFault};
 use super::sources::{Origin, Sources};
+use crate::http::TlsFiles;
 
 /// The checked configuration.
 #[derive(Debug, Clone)]
@@ -27,6 +30,8 @@ pub struct Config {
     pub limits: chrono_auth::Limits,
     /// Connections and origins.
     pub http: HttpConfig,
+    /// The certificate and its key, which can be used; without them connections are plain.
+    pub tls: Option<TlsFiles>,
     /// Logs.
     pub log: LogConfig,
     /// Metrics.
@@ -107,6 +112,7 @@ impl TryFrom<&Sources> for Config {
             keys: reader.keys(),
             limits: reader.limits(),
             http: reader.http(),
+            tls: reader.tls(),
             log: reader.log(),
             metrics: reader.metrics(),
             stream: reader.stream(),

@@ -14,7 +14,7 @@ use super::{Access, ApiError, ErrorCode, KeyPlace, Route};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// The scheme of a key in the Authorization header.
-const BEARER: &str = "Bearer ";
+const BEARER: &str = "Bearer";
 
 /// Checks keys and counts requests, for routes and for streams whose key comes in a message.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Gate {
     pub fn authenticate(&self, key: &str, from: IpAddr) -> Result<Principal, ApiError> {
         match self.keyring.authenticate(key, self.clock.now()) {
             Ok(principal) => Ok(principal),
-            Err(fault) => Err(self.refuse(from, "Invalid API key").caused_by(fault)),
+            Err(fault) => Err(self.refuse(from).caused_by(fault)),
         }
     }
 
@@ -120,11 +120,10 @@ impl Gate {
         };
         let key = match presented(request.headers(), query) {
             Presented::One(key) => key,
-            Presented::Several => return Err(self.refuse(peer.ip(), "Different API keys")),
             Presented::None if route.key_place == KeyPlace::HeaderQueryOrLater => {
                 return Ok(());
             }
-            Presented::None => return Err(self.refuse(peer.ip(), "Missing API key")),
+            Presented::None | Presented::Several => return Err(self.refuse(peer.ip())),
         };
         let principal = self.authenticate(&key, peer.ip())?;
         let principal = &*passage.principal.insert(principal);
@@ -133,11 +132,12 @@ impl Gate {
         Ok(())
     }
 
-    /// Counts a failure of an address, and says so until there were too many.
-    fn refuse(&self, from: IpAddr, message: &'static str) -> ApiError {
+    /// Counts a failure of an address, and says so until there were too many. In the same words whatever failed: they
+    /// must not help to guess.
+    fn refuse(&self, from: IpAddr) -> ApiError {
         let decision = self.failures.check(Bucket::Address(customer_of(from)), self.failures_max);
         if decision.allowed {
-            ApiError::new(ErrorCode::Unauthorized, message)
+            ApiError::new(ErrorCode::Unauthorized, "Missing or invalid API key")
         } else {
             ApiError::rate_limited(Some(decision))
         }
@@ -155,10 +155,9 @@ enum Presented<'a> {
 
 fn presented<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Presented<'a> {
     // A value that is not text is a key that opens nothing, not a missing one.
-    let text = |value: &'a hyper::header::HeaderValue| value.to_str().unwrap_or_default();
-    let bearer =
-        headers.get_all(AUTHORIZATION).iter().filter_map(|value| after_bearer(text(value)));
-    let direct = headers.get_all(API_KEY).iter().map(text);
+    let bearer = headers.get_all(AUTHORIZATION).iter();
+    let bearer = bearer.filter_map(|value| value.to_str().map_or(Some(""), after_bearer));
+    let direct = headers.get_all(API_KEY).iter().map(|value| value.to_str().unwrap_or_default());
     let pairs = query.unwrap_or_default().split('&');
     let queried = pairs.filter_map(|pair| pair.strip_prefix("key="));
     let queried = queried.map(|key| decode(key).unwrap_or_default());
@@ -169,7 +168,8 @@ fn presented<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Presented<'a
 
 /// Gives the key of an Authorization header; other schemes are for proxies, not for us.
 fn after_bearer(value: &str) -> Option<&str> {
-    let (scheme, key) = value.split_at_checked(BEARER.len())?;
+    // Without a key it is an empty one, which opens nothing.
+    let (scheme, key) = value.split_once(' ').unwrap_or((value, ""));
     scheme.eq_ignore_ascii_case(BEARER).then(|| key.trim())
 }
 
@@ -194,10 +194,31 @@ mod tests {
         let none = headers(&[]);
         assert_eq!(presented(&headers(&[(AUTHORIZATION, "Bearer abc")]), None), one("abc"));
         assert_eq!(presented(&headers(&[(AUTHORIZATION, "bearer  abc ")]), None), one("abc"));
+        assert_eq!(presented(&headers(&[(AUTHORIZATION, "Bearer")]), None), one(""));
         assert_eq!(presented(&headers(&[(API_KEY, "abc")]), None), one("abc"));
         assert_eq!(presented(&none, Some("a=1&key=a%62c")), one("abc"));
         assert_eq!(presented(&none, Some("monkey=abc")), Presented::None);
         assert_eq!(presented(&headers(&[(AUTHORIZATION, "Basic abc")]), None), Presented::None);
+    }
+
+    #[test]
+    fn junk_keys_fill_no_table() {
+        let text = "chrono_public_test_key_001";
+        let key = ConfiguredKey::try_new(Role::Public, Tier::Free, &text.into()).unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::MIN));
+        let keyring = Arc::new(Keyring::new([key]));
+        let limit = Limit::per_minute(std::num::NonZeroU32::MIN);
+        let gate = Gate::new(keyring, Limits::default(), limit, clock);
+        for number in 0..100_000_u32 {
+            let key = match number % 3 {
+                0 => format!("chrono_public_of_nobody_{number}"),
+                1 => format!("chrono_public_abcdefgh_{number:049}"),
+                _ => format!("noise {number}"),
+            };
+            assert!(gate.authenticate(&key, [192, 0, 2, 1].into()).is_err());
+        }
+        assert_eq!((gate.limiter.buckets(), gate.failures.buckets()), (0, 1));
+        assert!(gate.authenticate(text, [192, 0, 2, 1].into()).is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Permit;
-use super::{Answer, Peer, Settings, TimedIo};
+use super::{Answer, Link, Peer, Settings, TimedIo, Tls};
 
 /// Most headers of a request; more are answered 431 by hyper.
 const HEADERS_MAX: usize = 64;
@@ -27,18 +28,30 @@ pub(super) struct Conversation {
     pub(super) permit: Permit,
     pub(super) settings: Settings,
     pub(super) draining: CancellationToken,
+    pub(super) tls: Option<Arc<Tls>>,
 }
 
 impl Conversation {
     /// Serves requests until the peer leaves, a bound is met, or draining lets the last request finish.
     pub(super) async fn hold<A: Answer>(self, answer: Arc<A>) {
+        let Self { stream, peer, permit, settings, draining, tls } = self;
         // Answers go out when they are written; a socket that cannot be told so is dead.
-        if self.stream.set_nodelay(true).is_err() || !self.peer_speaks().await {
+        if stream.set_nodelay(true).is_err() {
             return;
         }
-        let Self { stream, peer, permit, settings, draining } = self;
         let other = Peer::new(peer);
-        let io = TokioIo::new(TimedIo::new(stream, other.clone(), settings.write_stall, permit));
+        let wrap = |stream| TimedIo::new(stream, other.clone(), settings.write_stall, permit);
+        // Boxed, both: what opens a connection, and a handshake above all, is not to be held for the rest of it.
+        let opening = Box::pin(async {
+            match tls {
+                Some(tls) => Box::pin(tls.open(stream, wrap, &settings)).await.map(Link::Right),
+                None => {
+                    speaks(&stream, settings.first_byte).await.then(|| Link::Left(wrap(stream)))
+                }
+            }
+        });
+        let Some(Some(link)) = draining.run_until_cancelled(opening).await else { return };
+        let io = TokioIo::new(link);
         let service = service_fn(move |request| {
             let (answer, other) = (Arc::clone(&answer), other.clone());
             async move { Ok::<_, Infallible>(answer.answer(request, other).await) }
@@ -57,18 +70,11 @@ impl Conversation {
             tracing::debug!(%peer, error = &fault as &dyn std::error::Error, "connection broke");
         }
     }
+}
 
-    /// Waits for the first byte: hyper's own deadline starts with it, and is longer.
-    async fn peer_speaks(&self) -> bool {
-        let mut first = [0; 1];
-        tokio::select! {
-            biased;
-            () = self.draining.cancelled() => false,
-            peeked = timeout(self.settings.first_byte, self.stream.peek(&mut first)) => {
-                matches!(peeked, Ok(Ok(1..)))
-            }
-        }
-    }
+/// Waits for the first byte: hyper's own deadline starts with it, and is longer.
+async fn speaks(stream: &TcpStream, deadline: Duration) -> bool {
+    matches!(timeout(deadline, stream.peek(&mut [0; 1])).await, Ok(Ok(1..)))
 }
 
 fn builder(settings: &Settings) -> http1::Builder {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::connection::Conversation;
-use super::{Answer, Settings};
+use super::{Answer, Settings, Tls};
 use crate::supervisor::Supervisor;
 
 /// How long accepting rests when the process has no descriptor left; without it the loop would spin.
@@ -28,6 +28,7 @@ pub struct Server<A> {
     admission: Arc<Admission>,
     supervisor: Supervisor,
     draining: CancellationToken,
+    tls: Option<Arc<Tls>>,
 }
 
 impl<A: Answer> Server<A> {
@@ -40,7 +41,14 @@ impl<A: Answer> Server<A> {
     ) -> Self {
         let admission = Arc::new(Admission::new(&settings));
         let draining = supervisor.draining();
-        Self { listener, answer, settings, admission, supervisor, draining }
+        Self { listener, answer, settings, admission, supervisor, draining, tls: None }
+    }
+
+    /// Takes connections with TLS only.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Arc<Tls>) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// Accepts until the supervisor drains; the listener is closed when the server is dropped after that.
@@ -68,7 +76,8 @@ impl<A: Answer> Server<A> {
                 let (answer, settings) = (Arc::clone(&self.answer), self.settings);
                 // A child of its own: connections must not meet at one lock whenever they are polled.
                 let draining = self.draining.child_token();
-                let conversation = Conversation { stream, peer, permit, settings, draining };
+                let tls = self.tls.clone();
+                let conversation = Conversation { stream, peer, permit, settings, draining, tls };
                 self.supervisor.connection(conversation.hold(answer));
             }
             Err(full) => {

@@ -12,6 +12,9 @@ pub struct Settings {
     pub connections_per_ip_max: usize,
     /// From the accept to the first byte. Too high, and silent sockets pile up; too low, and slow links fail.
     pub first_byte: Duration,
+    /// From the accept to the end of the TLS handshake, where there is TLS; the first byte of a request is awaited
+    /// after it. Too high, and silent sockets pile up; too low, and slow links fail.
+    pub tls_handshake: Duration,
     /// From the first byte of a request's head to its last, and between requests. Too high, and slow senders hold
     /// connections; too low, and workers with pauses must reconnect.
     pub header_read: Duration,
@@ -38,6 +41,7 @@ impl Default for Settings {
             connections_max: 12_000,
             connections_per_ip_max: 1_000,
             first_byte: Duration::from_secs(10),
+            tls_handshake: Duration::from_secs(5),
             header_read: Duration::from_secs(30),
             write_stall: Duration::from_secs(30),
             body: BodyLimits { bytes_max: 1024 * 1024, deadline: Duration::from_secs(10) },

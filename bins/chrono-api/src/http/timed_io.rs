@@ -16,7 +16,7 @@ use super::peer::{Peer, keep_send_buffer_small};
 ///
 /// hyper bounds how long a peer may take to ask, not how long to read the answer. The stream holds the place of its
 /// connection among all; an upgraded connection keeps it, and `hyper::upgrade::Upgraded::downcast` gives the
-/// stream back inside its `TokioIo`.
+/// stream back inside its [`Link`](super::Link) and `TokioIo`.
 #[derive(Debug)]
 pub struct TimedIo {
     stream: TcpStream,

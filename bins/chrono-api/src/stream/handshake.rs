@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::WRITE_BYTES;
 use crate::edge::{ApiError, Reply};
-use crate::http::{Body, TimedIo};
+use crate::http::{Body, Link};
 
 /// Largest message a client may send, in bytes.
 const INBOUND_BYTES_MAX: usize = 64 * 1024;
@@ -23,7 +23,7 @@ const READ_BUFFER_BYTES: usize = 256;
 const WRITE_BUFFER_BYTES_MAX: usize = 256 * 1024;
 
 /// A socket that speaks WebSocket.
-pub(super) type Socket = WebSocketStream<TimedIo>;
+pub(super) type Socket = WebSocketStream<Link>;
 
 /// Checks the handshake (RFC 6455, section 4.2.1) and answers it.
 pub(super) fn accept(headers: &HeaderMap) -> Result<Reply, ApiError> {
@@ -70,7 +70,7 @@ pub(super) async fn open(upgrade: OnUpgrade) -> Option<Socket> {
             return None;
         }
     };
-    let parts = upgraded.downcast::<TokioIo<TimedIo>>().ok()?;
+    let parts = upgraded.downcast::<TokioIo<Link>>().ok()?;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BYTES)

@@ -5,7 +5,6 @@ mod endings;
 mod events;
 mod messages;
 
-use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +31,17 @@ const SOON: Duration = Duration::from_secs(20);
 
 static ROUTES: &[Route<StreamService>] = &[
     Route::get("/stream", Access::Public, "socket", |service: Arc<StreamService>, call| {
-        Box::pin(ready(service.websocket(call)))
+        Box::pin(async move {
+            let _awake = service.rouse().await;
+            service.websocket(call)
+        })
     })
     .with_key(KeyPlace::HeaderQueryOrLater),
     Route::get("/stream/sse", Access::Public, "events", |service: Arc<StreamService>, call| {
-        Box::pin(ready(service.events(&call)))
+        Box::pin(async move {
+            let _awake = service.rouse().await;
+            service.events(&call)
+        })
     })
     .with_key(KeyPlace::HeaderOrQuery),
 ];

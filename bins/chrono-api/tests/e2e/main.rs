@@ -3,6 +3,7 @@
 
 mod ask;
 mod fold;
+mod office;
 #[path = "../../../../crates/chrono-domain/tests/it/oracle.rs"]
 #[expect(dead_code, reason = "the domain's own tests use the rest of it")]
 mod oracle;
@@ -12,11 +13,16 @@ mod service;
 
 mod candle_answers;
 mod edge_answers;
+mod forwarded;
 mod ingest_answers;
+mod limits;
 mod operator;
 mod price_answers;
 mod real_candles;
 mod real_consensus;
 mod real_input;
 mod real_ranges;
+mod roles;
+mod rotation;
 mod summary_answers;
+mod tls;

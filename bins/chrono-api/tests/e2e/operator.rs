@@ -12,19 +12,19 @@ use crate::ask::Answer;
 use crate::service::{BINARY, Service};
 
 /// Exit code of a wrong configuration.
-const USAGE: i32 = 64;
+pub(crate) const USAGE: i32 = 64;
 /// How soon a key that was made or revoked elsewhere must be known.
 const FOLLOW: Duration = Duration::from_secs(5);
 /// Pause between two looks.
 const STEP: Duration = Duration::from_millis(100);
 
-fn run(directory: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+pub(crate) fn run(directory: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = Command::new(BINARY);
     command.env_clear().env("CHRONO_DATA_DIR", directory).current_dir(directory);
     command.envs(variables.iter().copied()).args(arguments).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 

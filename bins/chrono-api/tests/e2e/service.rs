@@ -44,6 +44,14 @@ impl Service {
         self.dir.path()
     }
 
+    pub(crate) fn url(&self) -> &str {
+        self.gateway.url()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.gateway.pid()
+    }
+
     pub(crate) fn worker(&self) -> Client {
         self.gateway.client(INTERNAL_KEY).unwrap()
     }

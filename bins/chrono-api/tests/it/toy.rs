@@ -10,7 +10,7 @@ use bytes::Bytes;
 use chrono_api::edge::{
     Access, ApiError, Call, Edge, Gate, KeyPlace, Origins, Reply, Route, json, json_bytes,
 };
-use chrono_api::http::{Body, Server, Settings};
+use chrono_api::http::{Body, Server, Settings, Tls};
 use chrono_api::supervisor::{Policy, Supervisor};
 use chrono_auth::{ConfiguredKey, Keyring, Limit, Limits, Role, Tier};
 use chrono_domain::{ManualClock, SystemClock, Timestamp};
@@ -84,6 +84,14 @@ impl Running {
     }
 
     pub(crate) async fn start_with(settings: Settings, origins: Origins) -> Self {
+        Self::start_at(settings, origins, None).await
+    }
+
+    pub(crate) async fn start_with_tls(settings: Settings, tls: Tls) -> Self {
+        Self::start_at(settings, Origins::Any, Some(tls)).await
+    }
+
+    async fn start_at(settings: Settings, origins: Origins, tls: Option<Tls>) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::MIN));
         let supervisor = Supervisor::new(Arc::new(SystemClock::new()));
         let gate = Arc::new(gate(&clock));
@@ -96,7 +104,10 @@ impl Running {
         let edge = Edge::try_new(Arc::clone(&toy), ROUTES, gate, origins, settings.body).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::new(listener, Arc::new(edge), settings, supervisor.clone());
+        let mut server = Server::new(listener, Arc::new(edge), settings, supervisor.clone());
+        if let Some(tls) = tls {
+            server = server.with_tls(Arc::new(tls));
+        }
         let server = Arc::new(server);
         supervisor.task("http", Policy::ToEnd, move || {
             let server = Arc::clone(&server);

@@ -34,9 +34,12 @@ pub(super) enum Command {
 /// Where the gateway is, and who asks.
 #[derive(Debug, Args)]
 pub(super) struct Gateway {
-    /// The gateway's address.
+    /// The gateway's address; http or https.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
     pub(super) url: String,
+    /// PEM file of authorities to trust beside the system's, for a gateway at https.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
     /// File that holds the internal key.
     #[arg(long, value_name = "FILE", required_unless_present = "key")]
     pub(super) key_file: Option<PathBuf>,

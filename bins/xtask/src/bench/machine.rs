@@ -14,6 +14,9 @@ pub(super) struct Machine {
     system: String,
     rustc: String,
     commit: String,
+    /// Load average of the last minute before the run: who else was at work.
+    load: String,
+    date: String,
 }
 
 impl Machine {
@@ -35,8 +38,16 @@ impl Machine {
             system: ask("uname", &["-srm"]),
             rustc: ask("rustc", &["--version"]),
             commit,
+            load: load(&ask("uptime", &[])).unwrap_or_default(),
+            date: ask("date", &["-u", "+%F"]),
         }
     }
+}
+
+/// The first figure behind `load average:` or, elsewhere, `load averages:`.
+fn load(uptime: &str) -> Option<String> {
+    let (_, figures) = uptime.split_once("load average")?.1.split_once(": ")?;
+    Some(figures.split([',', ' ']).next()?.to_owned())
 }
 
 /// The processor's name where Linux tells it.
@@ -51,10 +62,9 @@ fn model_name(cpuinfo: &str) -> Option<String> {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "- Processor: {}, {} cores", self.processor, self.cores)?;
-        writeln!(f, "- System: {}", self.system)?;
-        writeln!(f, "- Compiler: {}", self.rustc)?;
-        writeln!(f, "- Commit: {}", self.commit)
+        let Self { processor, cores, system, rustc, commit, load, date } = self;
+        writeln!(f, "{processor}, {cores} cores · {system} · {rustc}")?;
+        writeln!(f, "Commit {commit} · {date} · load average before the run {load}")
     }
 }
 
@@ -67,6 +77,14 @@ mod tests {
         let cpuinfo = "processor\t: 0\nmodel name\t: Some CPU @ 2.60GHz\nprocessor\t: 1\n";
         assert_eq!(model_name(cpuinfo).as_deref(), Some("Some CPU @ 2.60GHz"));
         assert_eq!(model_name("BogoMIPS: 1\n"), None);
+    }
+
+    #[test]
+    fn reads_the_load_of_linux_and_others() {
+        let linux = " 19:06:44 up  3:28,  0 user,  load average: 2.37, 2.46, 2.36";
+        assert_eq!(load(linux).as_deref(), Some("2.37"));
+        assert_eq!(load("1:02  up 3 days, load averages: 1.50 1.40 1.30").as_deref(), Some("1.50"));
+        assert_eq!(load(""), None);
     }
 
     #[test]

@@ -83,15 +83,91 @@ fn a_flood_of_buckets_stays_bounded_and_passes_no_more() {
     for number in 0..100_000 {
         limiter.check(bucket(number), limit(3));
     }
-    let held = |limiter: &RateLimiter| -> usize {
-        limiter.shards.iter().map(|shard| shard.lock().unwrap().now.len()).sum()
-    };
-    assert_eq!(held(&limiter), 160);
+    assert_eq!(limiter.buckets(), 160);
     let passed = (200_000..300_000).filter(|&n| limiter.check(bucket(n), limit(3)).allowed).count();
     assert_eq!(passed, 0, "buckets beyond the bound share one count, which is spent");
     clock.advance(Duration::from_mins(3));
     assert!(limiter.check(bucket(200_000), limit(3)).allowed);
-    assert!(held(&limiter) <= 160);
+    assert!(limiter.buckets() <= 160);
+}
+
+/// How many of these times, in order, lie within 60 s at most.
+fn busiest_minute(passed_ms: &[u64]) -> usize {
+    let end = |from: u64| passed_ms.partition_point(|&ms| ms < from + WINDOW_MS);
+    passed_ms.iter().enumerate().map(|(idx, &from)| end(from) - idx).max().unwrap_or(0)
+}
+
+#[test]
+fn fifty_keys_at_ten_times_their_limit_pass_it_within_two_percent_in_any_minute() {
+    const KEYS: u32 = 50;
+    const LIMIT: u32 = 100;
+    let (clock, limiter) = limiter(1_000);
+    let mut passed_ms = vec![Vec::new(); KEYS as usize];
+    let step_ms = WINDOW_MS / u64::from(10 * LIMIT);
+    for now_ms in (0..6 * WINDOW_MS).step_by(usize::try_from(step_ms).unwrap()) {
+        for (number, passed_ms) in (0..KEYS).zip(&mut passed_ms) {
+            if limiter.check(bucket(number), limit(LIMIT)).allowed {
+                passed_ms.push(now_ms);
+            }
+        }
+        clock.advance(Duration::from_millis(step_ms));
+    }
+    for passed_ms in passed_ms {
+        for minute in 0..6 {
+            let passed = passed_ms.iter().filter(|&&ms| ms / WINDOW_MS == minute).count();
+            assert!((98..=102).contains(&passed), "{passed} in minute {minute}");
+        }
+        assert!(busiest_minute(&passed_ms) <= 102, "{}", busiest_minute(&passed_ms));
+    }
+}
+
+#[test]
+fn a_burst_before_the_border_of_a_minute_leaves_less_than_twice_the_limit() {
+    const LIMIT: u32 = 1_000;
+    for first_ms in [0, 10_000, 30_000, 59_000, 59_999] {
+        let (clock, limiter) = limiter(10);
+        clock.advance(Duration::from_millis(first_ms));
+        let mut passed_ms = Vec::new();
+        for now_ms in (first_ms..3 * WINDOW_MS).step_by(10) {
+            while limiter.check(bucket(1), limit(LIMIT)).allowed {
+                passed_ms.push(now_ms);
+            }
+            clock.advance(Duration::from_millis(10));
+        }
+        let across = |within_ms: u64| {
+            let near = passed_ms.iter().filter(|ms| ms.abs_diff(WINDOW_MS) <= within_ms);
+            near.count()
+        };
+        assert!(across(1_000) <= 1_020, "{} within a second of the border", across(1_000));
+        assert!(busiest_minute(&passed_ms) < 2 * LIMIT as usize);
+    }
+}
+
+#[test]
+fn fifty_clients_that_wait_as_told_are_refused_no_second_time() {
+    const STEP_MS: u64 = 50;
+    let (clock, limiter) = limiter(1_000);
+    // Per client: a limit of its own, and when it asks next; whether it waited as told.
+    let mut clients: Vec<(u32, u64, bool)> =
+        (0..50).map(|number| (1 + 7 * number, 0, false)).collect();
+    let (mut refused, mut obeyed) = (0, 0);
+    for now_ms in (0..10 * WINDOW_MS).step_by(usize::try_from(STEP_MS).unwrap()) {
+        for (number, (requests, next_ms, waited)) in (0..).zip(&mut clients) {
+            if *next_ms > now_ms {
+                continue;
+            }
+            let decision = limiter.check(bucket(number), limit(*requests));
+            assert!(decision.allowed || !*waited, "client {number} waited as told at {now_ms}");
+            obeyed += u32::from(*waited);
+            *waited = !decision.allowed;
+            if *waited {
+                refused += 1;
+                *next_ms = now_ms + 1_000 * u64::from(decision.retry_after_s);
+            }
+        }
+        clock.advance(Duration::from_millis(STEP_MS));
+    }
+    assert!(refused > 1_000 && refused - obeyed <= 50, "{refused} {obeyed}");
 }
 
 #[test]
@@ -151,6 +227,21 @@ proptest! {
             passed += 1;
         }
         prop_assert!(!window::decide(last, passed, at_ms, limit(requests)).allowed);
+    }
+
+    #[test]
+    fn a_request_passes_once_the_count_is_reset(
+        requests in 1_u32..50,
+        steps_ms in prop::collection::vec(0..20_000_u64, 1..300),
+    ) {
+        let (clock, limiter) = limiter(16);
+        for step_ms in steps_ms {
+            clock.advance(Duration::from_millis(step_ms));
+            let reset_s = limiter.check(bucket(1), limit(requests)).reset_s;
+            prop_assert!((1..=120).contains(&reset_s));
+            clock.advance(Duration::from_secs(u64::from(reset_s)));
+            prop_assert!(limiter.check(bucket(1), limit(requests)).allowed);
+        }
     }
 
     #[test]

@@ -29,7 +29,8 @@ impl Grid {
     /// Gives a price, whose scale is not above the grid's, as a count of units.
     pub(crate) fn units(self, price: Price) -> u128 {
         let value = price.decimal();
-        value.mantissa().unsigned_abs() * 10_u128.pow(self.places.saturating_sub(value.scale()))
+        let unit = 10_u64.pow(self.places.saturating_sub(value.scale()));
+        value.mantissa().unsigned_abs() * u128::from(unit)
     }
 
     /// Gives the number of decimal places of a unit, at most 18.

@@ -20,7 +20,7 @@ impl Statistics {
     pub(super) fn of(units: &mut [u128]) -> Option<Self> {
         let median = median(units)?;
         let count = U256::new(units.len() as u128);
-        let sum = units.iter().fold(U256::ZERO, |sum, unit| sum + U256::new(*unit));
+        let sum = sum(units);
         let (floor, rest) = ((sum / count).as_u128(), sum % count);
         let up = round_up(rest * 2, count, floor);
         Some(Self { median, mean: floor + up, std_dev: std_dev(units, floor, rest) })
@@ -44,6 +44,24 @@ fn median(units: &mut [u128]) -> Option<u128> {
     Some(midpoint(*lower, *upper))
 }
 
+/// Gives Σx, in 128 bits where they hold it: wide sums are slow.
+fn sum(units: &[u128]) -> U256 {
+    let narrow = units.iter().try_fold(0_u128, |sum, unit| sum.checked_add(*unit));
+    let wide = || units.iter().fold(U256::ZERO, |sum, unit| sum + U256::new(*unit));
+    narrow.map_or_else(wide, U256::new)
+}
+
+/// Gives Σ(x − floor)², in 128 bits where they hold it; at most [`SQUARES_PER_SUM`] of them.
+fn sum_of_squares(units: &[u128], floor: u128) -> U256 {
+    let distances = || units.iter().map(|unit| unit.abs_diff(floor));
+    let narrow = distances().try_fold(0_u128, |sum, distance| {
+        let distance = u64::try_from(distance).ok()?;
+        sum.checked_add(u128::from(distance) * u128::from(distance))
+    });
+    let wide = || distances().map(U256::new).fold(U256::ZERO, |sum, unit| sum + unit * unit);
+    narrow.map_or_else(wide, U256::new)
+}
+
 /// Takes the mean as its whole part `floor` and `rest` / n, and gives √(Σ(x − mean)² / (n − 1)).
 ///
 /// With d = x − floor, whose sum is `rest`, the variance is (Σd² − rest²/n) / (n − 1). It is kept as a whole number and
@@ -56,10 +74,7 @@ fn std_dev(units: &[u128], floor: u128, rest: U256) -> Option<u128> {
     }
     let (mut whole, mut part) = (U256::ZERO, U256::ZERO);
     for chunk in units.chunks(SQUARES_PER_SUM) {
-        let squares = chunk.iter().fold(U256::ZERO, |sum, unit| {
-            let distance = U256::new(unit.abs_diff(floor));
-            sum + distance * distance
-        });
+        let squares = sum_of_squares(chunk, floor);
         whole += squares / freedom;
         part += squares % freedom;
     }

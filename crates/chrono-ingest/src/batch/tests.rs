@@ -98,7 +98,7 @@ fn an_integer_of_any_length_is_one_feed_s_fault() {
 #[test]
 fn the_fingerprint_holds_what_was_sent_in_a_refused_feed() {
     let of = |price: &str| {
-        parse(&envelope(&format!("{GOOD},{}", with("price", price)))).unwrap().fingerprint
+        parse(&envelope(&format!("{GOOD},{}", with("price", price)))).unwrap().fingerprint()
     };
     assert_ne!(of(&format!("\"{}1\"", "9".repeat(200))), of(&format!("\"{}2\"", "9".repeat(200))));
     assert_ne!(of("1"), of("2"));
@@ -189,11 +189,11 @@ fn the_fingerprint_leaves_the_clock_and_the_envelope_s_time_out() {
         ParsedBatch::parse(&mut body.clone().into_bytes(), now().plus(Duration::from_mins(1)))
             .unwrap();
     assert_eq!((first.faults.len(), later.faults.len()), (1, 0));
-    assert_eq!(first.fingerprint, later.fingerprint);
+    assert_eq!(first.fingerprint(), later.fingerprint());
     let resent = body.replacen("12:34:56Z", "12:34:59Z", 1);
-    assert_eq!(parse(&resent).unwrap().fingerprint, first.fingerprint);
+    assert_eq!(parse(&resent).unwrap().fingerprint(), first.fingerprint());
     let other = parse(&envelope(&with("price", "\"67234.560\""))).unwrap();
-    assert_ne!(other.fingerprint, parse(&envelope(GOOD)).unwrap().fingerprint);
+    assert_ne!(other.fingerprint(), parse(&envelope(GOOD)).unwrap().fingerprint());
 }
 
 proptest! {

@@ -106,9 +106,8 @@ impl ConsensusRecorder {
     /// The moment alone would leave out a feed that lags, the coming in alone a tick that was too new for that step.
     async fn store_answers(&self, at: Timestamp, since: Timestamp) -> Result<(), QueryError> {
         let (entries, last_step) = (self.book.entries(), since.plus(SETTLE));
-        let is_new = |stored: &Arc<StoredTick>| {
-            stored.tick.timestamp > since || stored.ingested_at >= last_step
-        };
+        let is_new =
+            |stored: &StoredTick| stored.tick.timestamp > since || stored.ingested_at >= last_step;
         let ticked = entries.iter().filter(|entry| entry.by_source.iter().any(is_new));
         let symbols: Vec<Symbol> = ticked.map(|entry| entry.newest.tick.symbol).collect();
         for some in symbols.chunks(COMMIT_SNAPSHOTS) {

@@ -1,10 +1,10 @@
 //! Latest prices: pieces that are made once per tick, joined with the age of the moment.
 
 use chrono_cache::LatestEntry;
-use chrono_domain::{Source, Symbol, Timestamp};
+use chrono_domain::{Source, Timestamp};
 
-use super::{List, OrNull, Text};
-use crate::latest::{Found, LatestPrice, Origin, Scope};
+use super::{OrNull, Text};
+use crate::latest::{Found, Origin, Scope, newest};
 
 /// Bytes of a price in the body, about: names, two numbers and a time.
 const PRICE_BYTES: usize = 224;
@@ -17,23 +17,21 @@ pub(crate) fn body(found: &Found, source: Option<Source>, now: Timestamp) -> Str
         if idx > 0 {
             body.push(',');
         }
-        let tick = match source {
-            None => {
-                body.push_str(entry.rendered(|entry| piece(entry, None).into()));
-                Some(&entry.newest)
-            }
-            Some(source) => {
-                body.push_str(&piece(entry, Some(source)));
-                entry.of_source(source)
-            }
-        };
-        let age = tick.map_or(0, |stored| now.since(stored.tick.timestamp).as_millis());
-        body.push_str(number.format(age));
+        match source {
+            None => body.push_str(entry.rendered(|entry| piece(entry, None).into())),
+            Some(source) => body.push_str(&piece(entry, Some(source))),
+        }
+        let at = newest(entry, source).map(|stored| stored.tick.timestamp);
+        body.push_str(number.format(at.map_or(0, |at| now.since(at).as_millis())));
         body.push('}');
     }
-    body.push_str(r#"],"missing":"#);
-    body.push_str(&List(found.missing.iter().map(Text::<&Symbol>)).to_string());
-    body.push_str(r#","cached":"#);
+    body.push_str(r#"],"missing":["#);
+    for (idx, symbol) in found.missing.iter().enumerate() {
+        body.push_str(if idx > 0 { ",\"" } else { "\"" });
+        body.push_str(symbol.as_str());
+        body.push('"');
+    }
+    body.push_str(r#"],"cached":"#);
     body.push_str(if found.origin == Origin::Book { "true" } else { "false" });
     body.push_str(r#","latency_ms":"#);
     body
@@ -41,12 +39,9 @@ pub(crate) fn body(found: &Found, source: Option<Source>, now: Timestamp) -> Str
 
 /// Writes a price up to the number of its staleness.
 fn piece(entry: &LatestEntry, source: Option<Source>) -> String {
-    let Some(LatestPrice { tick, scope, .. }) = LatestPrice::of(entry, source, Timestamp::MIN)
-    else {
-        return String::new();
-    };
-    let tick = &tick.tick;
-    let source = match scope {
+    let Some(stored) = newest(entry, source) else { return String::new() };
+    let tick = &stored.tick;
+    let source = match Scope::of(entry, source) {
         Scope::OneSource => Text(tick.source).to_string(),
         Scope::AllSources => format!(r#""aggregated","last_source":"{}""#, tick.source),
     };

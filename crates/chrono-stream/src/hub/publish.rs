@@ -15,14 +15,18 @@ use crate::values::Values;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 impl Hub {
-    /// Publishes what the bus carries, for as long as it is polled; one call at a time.
+    /// Publishes what the bus carries, for as long as it is polled and somebody listens; one call at a time.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: the next call goes on after the last update published.
     pub async fn run(&self, bus: &dyn Bus, book: &LatestBook) {
         self.finish_fan_out();
         loop {
+            self.rest_unheard().await;
             let head = self.lock().head;
+            if head >= bus.head() {
+                self.note_awake();
+            }
             match bus.read(head).await {
                 Ok(BusRead::Entries(entries)) => {
                     for entry in entries {

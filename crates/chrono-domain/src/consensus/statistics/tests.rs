@@ -74,3 +74,19 @@ proptest! {
         prop_assert!(off == 0 || (off == 1 && (twice / 2).is_multiple_of(2)));
     }
 }
+
+proptest! {
+    #[test]
+    fn sums_in_narrow_and_in_wide_integers_are_the_same(
+        units in prop::collection::vec(prop_oneof![0..1_u128 << 40, (1_u128 << 63)..(1 << 65), 0..=LARGEST], 1..400),
+        floor in 0..=LARGEST,
+    ) {
+        let wide = |units: &mut dyn Iterator<Item = u128>| units.fold(U256::ZERO, |sum, unit| sum + U256::new(unit));
+        prop_assert_eq!(sum(&units), wide(&mut units.iter().copied()));
+        for floor in [floor, units[0]] {
+            let squares = units.iter().map(|unit| U256::new(unit.abs_diff(floor)));
+            let squares = squares.fold(U256::ZERO, |sum, distance| sum + distance * distance);
+            prop_assert_eq!(sum_of_squares(&units, floor), squares);
+        }
+    }
+}

@@ -115,3 +115,50 @@ async fn wakes_whoever_has_something_to_take() {
     let again = tokio::time::timeout(Duration::from_secs(1), woken()).await;
     assert!(again.is_err(), "nothing more to take");
 }
+
+#[tokio::test]
+async fn leaves_the_bus_alone_until_somebody_comes_and_then_reads_all_of_it() {
+    let (book, bus) = (LatestBook::default(), chrono_cache::memory::MemoryBus::default());
+    let clock = Arc::new(ManualClock::new(Timestamp::from_micros(9_000_000).unwrap()));
+    let hub = Arc::new(Hub::new(&bus, &book, clock, StreamSettings::default()));
+    let publish = async |first: u64, count: u64| {
+        let ticks: Vec<_> = (first..first + count).map(|n| stored("A/X", "s", 1, n)).collect();
+        bus.publish(ticks.into(), Timestamp::from_micros(5_000).unwrap()).await.unwrap();
+    };
+    let settle = async || {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let visit = async {
+        publish(1, 3_000).await;
+        settle().await;
+        assert_eq!(hub.lock().head, Seq(0), "nobody listens");
+        let roused = hub.rouse().await;
+        let client = hub.connect(HERE).unwrap();
+        drop(roused);
+        assert_eq!(hub.lock().head, Seq(3_000));
+        assert_eq!(client.heartbeat().unwrap().lag, Duration::ZERO);
+        let everything = topics(&["*"]);
+        client.subscribe(&Subscribe { topics: everything, ..Subscribe::default() });
+        publish(3_001, 2).await;
+        std::future::poll_fn(|cx| client.poll_woken(cx)).await;
+        while hub.lock().head < Seq(3_002) {
+            tokio::task::yield_now().await;
+        }
+        let seen = drain(&client);
+        assert_eq!(seen.last().map(String::as_str), Some("3002"), "{seen:?}");
+        drop(client);
+        publish(3_003, 1).await;
+        settle().await;
+        publish(3_004, 1).await;
+        settle().await;
+        assert!(hub.lock().head < Seq(3_004), "the last has left");
+        hub.rouse().await;
+        assert_eq!(hub.lock().head, Seq(3_004));
+    };
+    tokio::select! {
+        () = hub.run(&bus, &book) => unreachable!("it runs for ever"),
+        () = visit => {}
+    }
+}
