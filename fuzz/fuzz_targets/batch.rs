@@ -38,7 +38,12 @@ fuzz_target!(|body: &[u8]| {
             }
             Err(field) => {
                 let fault = faults.next().expect("a fault");
-                assert_eq!((fault.index, fault.field.as_str()), (index, field), "{}", fault.message);
+                assert_eq!(
+                    (fault.index, fault.field.as_str()),
+                    (index, field),
+                    "{}",
+                    fault.message
+                );
             }
         }
     }

@@ -35,9 +35,8 @@ fn is_own(text: &str, head: &str) -> bool {
 
 /// Tells whether a text is three times and an arrival number, each of 16 hexadecimal digits.
 fn is_place(text: &str) -> bool {
-    let time = |digits: &str| {
-        i128::from_str_radix(digits, 16).is_ok_and(|micros| micros <= MICROS_MAX)
-    };
+    let time =
+        |digits: &str| i128::from_str_radix(digits, 16).is_ok_and(|micros| micros <= MICROS_MAX);
     let all_digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
     text.len() == 64 && all_digits && [0, 16, 32].iter().all(|at| time(&text[*at..at + 16]))
 }

@@ -10,8 +10,14 @@ fuzz_target!(|input: &str| {
     let (price_text, volume_text) = input.split_once(' ').unwrap_or((input, input));
     let (price, volume) = (Price::try_new(price_text), Volume::try_new(volume_text));
     let meant = (decimal(price_text, true), decimal(volume_text, false));
-    assert_eq!(price.map(|price| price.to_string()), meant.0.clone().map(|_| price_text.to_owned()));
-    assert_eq!(volume.map(|sent| sent.to_string()), meant.1.clone().map(|_| volume_text.to_owned()));
+    assert_eq!(
+        price.map(|price| price.to_string()),
+        meant.0.clone().map(|_| price_text.to_owned())
+    );
+    assert_eq!(
+        volume.map(|sent| sent.to_string()),
+        meant.1.clone().map(|_| volume_text.to_owned())
+    );
     let ((Ok(price), Ok(volume)), (Ok(price_meant), Ok(volume_meant))) = ((price, volume), meant)
     else {
         return;
@@ -34,7 +40,8 @@ fuzz_target!(|input: &str| {
         assert_eq!(price.cmp(&other), a.cmp(&b));
         let (higher, lower) = (price.higher(other), price.lower(other));
         assert_eq!((higher.to_string(), lower.to_string()), {
-            let wider = if price_meant.scale > volume_meant.scale { price_text } else { volume_text };
+            let wider =
+                if price_meant.scale > volume_meant.scale { price_text } else { volume_text };
             match a.cmp(&b) {
                 std::cmp::Ordering::Equal => (wider.to_owned(), wider.to_owned()),
                 std::cmp::Ordering::Less => (volume_text.to_owned(), price_text.to_owned()),

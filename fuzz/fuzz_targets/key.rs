@@ -23,7 +23,8 @@ fn check(text: &str) {
         assert_eq!(key.is_ok(), is_key(text, role), "{text:?}");
         let Ok(key) = key else { continue };
         let id = key.id();
-        let principal = Keyring::new([key]).authenticate(text, Timestamp::MIN).expect("its own key");
+        let principal =
+            Keyring::new([key]).authenticate(text, Timestamp::MIN).expect("its own key");
         assert_eq!((principal.role, principal.key_id), (role, id));
     }
     assert_eq!(Keyring::new([other]).authenticate(text, Timestamp::MIN).is_ok(), text == OTHER);
@@ -41,7 +42,11 @@ fn is_key(text: &str, role: Role) -> bool {
 /// Eight letters or digits, a low line, 49 letters or digits.
 fn is_made(rest: &str) -> bool {
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    rest.len() == 58 && rest.is_ascii() && is_digits(&rest[..8]) && &rest[8..9] == "_" && is_digits(&rest[9..])
+    rest.len() == 58
+        && rest.is_ascii()
+        && is_digits(&rest[..8])
+        && &rest[8..9] == "_"
+        && is_digits(&rest[9..])
 }
 
 fn has_checksum(text: &str) -> bool {

@@ -21,11 +21,14 @@ fuzz_target!(|raw: &str| {
         (query, pairs) => panic!("{query:?}, but meant {pairs:?}"),
     };
     let flag = query.flag("metadata").ok();
-    assert_eq!(flag, match query.find("metadata") {
-        None | Some("false") => Some(false),
-        Some("true") => Some(true),
-        Some(_) => None,
-    });
+    assert_eq!(
+        flag,
+        match query.find("metadata") {
+            None | Some("false") => Some(false),
+            Some("true") => Some(true),
+            Some(_) => None,
+        }
+    );
     let items = query.list("symbols", "symbols", 3).ok();
     let meant = query.find("symbols").filter(|text| !text.is_empty());
     let meant = meant.map(|text| text.split(',').collect::<Vec<_>>()).filter(|all| all.len() <= 3);

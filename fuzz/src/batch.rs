@@ -59,7 +59,8 @@ pub fn judge(body: &[u8], now: i64) -> Result<Batch, &'static str> {
     if fields.iter().any(|(key, value)| is_too_deep(key, value)) {
         return Err("body");
     }
-    let known: Vec<_> = fields.iter().filter(|(key, _)| ENVELOPE.contains(&&**key)).cloned().collect();
+    let known: Vec<_> =
+        fields.iter().filter(|(key, _)| ENVELOPE.contains(&&**key)).cloned().collect();
     if let Some(twice) = repeated(&known) {
         return Err(name_of(twice, &ENVELOPE));
     }

@@ -6,7 +6,6 @@ use chrono_storage::sqlite::fuzzing::Kind;
 pub fn check(kind: Kind, input: &[u8]) {
     for blob in [kind.seal(input), input.to_vec()] {
         let Some((said, again)) = kind.read(&blob) else { continue };
-        eprintln!("READ {said}");
         let Some(again) = again else {
             assert!(kind == Kind::Metadata && !said.contains("Some"), "not written: {said}");
             continue;

@@ -10,8 +10,7 @@ const SYMBOLS_MAX: usize = 1_024;
 /// Longest id, in characters.
 const ID_CHARS_MAX: usize = 64;
 
-const FIELDS: [&str; 8] =
-    ["action", "id", "symbols", "mode", "snapshot", "epoch", "since", "key"];
+const FIELDS: [&str; 8] = ["action", "id", "symbols", "mode", "snapshot", "epoch", "since", "key"];
 
 /// A command, or the code it is refused with.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,8 +61,10 @@ pub fn read(text: &str) -> (Option<Value>, Meant) {
                 Meant::Subscribe(topics, rejected, mode.map(str::to_owned), snapshot, resume)
             }
         },
-        "unsubscribe" => topics(find("symbols"))
-            .map_or_else(|refused| refused, |(topics, rejected)| Meant::Unsubscribe(topics, rejected)),
+        "unsubscribe" => topics(find("symbols")).map_or_else(
+            |refused| refused,
+            |(topics, rejected)| Meant::Unsubscribe(topics, rejected),
+        ),
         "auth" => text("key").map_or(INVALID, Meant::Auth),
         "ping" => Meant::Ping,
         _ => Meant::Refused("UnknownAction"),

@@ -5,14 +5,13 @@
 
 mod lines;
 
-use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
 use self::lines::{Measured, measured};
-use crate::tidy::tree::{File, Tree};
+use crate::tidy::tree::Tree;
 use crate::workspace::Workspace;
 use crate::{command, install};
 
@@ -56,7 +55,7 @@ pub fn run(workspace: &Workspace) -> anyhow::Result<()> {
 /// The tool reads profiles by LLVM's own programs, of the version that the compiler has.
 fn bring_llvm_tools() -> anyhow::Result<()> {
     if command::exists("rustup") {
-        let mut rustup = std::process::Command::new("rustup");
+        let mut rustup = Command::new("rustup");
         command::run(rustup.args(["component", "add", "llvm-tools"]))?;
     }
     Ok(())
@@ -68,9 +67,9 @@ fn is_code(tree: &Tree, path: &str, line: usize) -> bool {
     let found = files.binary_search_by(|file| file.path.as_str().cmp(path)).ok();
     let file = found.and_then(|at| files.get(at));
     !TEST_MODULES.iter().any(|module| path.starts_with(module))
-        && file.and_then(|file| file.rust.as_ref()).is_some_and(|rust| {
-            rust.lines().nth(line - 1).is_some_and(|line| !line.is_test)
-        })
+        && file
+            .and_then(|file| file.rust.as_ref())
+            .is_some_and(|rust| rust.lines().nth(line - 1).is_some_and(|line| !line.is_test))
 }
 
 /// Prints all figures and gives the crates that have too few lines covered.
@@ -98,6 +97,7 @@ fn print(files: &[Measured]) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tidy::tree::File;
 
     #[test]
     fn leaves_tests_and_cases_out() {

@@ -97,7 +97,10 @@ fn executions_of(line: &str) -> Option<u64> {
 fn conclude(outcomes: &[Outcome], minutes: u32) -> anyhow::Result<()> {
     println!("\n{:<14}{:>8}{:>14}  crashed", "target", "minutes", "executions");
     for Outcome { target, executions, crashed } in outcomes {
-        println!("{target:<14}{minutes:>8}{executions:>14}  {}", if *crashed { "YES" } else { "no" });
+        println!(
+            "{target:<14}{minutes:>8}{executions:>14}  {}",
+            if *crashed { "YES" } else { "no" }
+        );
     }
     let crashed = outcomes.iter().filter(|outcome| outcome.crashed).count();
     if crashed > 0 {

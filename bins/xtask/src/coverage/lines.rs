@@ -4,18 +4,18 @@ use std::path::Path;
 
 /// The lines of a file that count.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Measured {
+pub(super) struct Measured {
     /// From the root, with `/`.
-    pub path: String,
+    pub(super) path: String,
     /// How many there are.
-    pub lines: u32,
+    pub(super) lines: u32,
     /// The numbers of those that no test runs, growing.
-    pub uncovered: Vec<u32>,
+    pub(super) uncovered: Vec<u32>,
 }
 
 impl Measured {
     /// The uncovered lines, joined to ranges: `3, 7-9`.
-    pub fn ranges(&self) -> String {
+    pub(super) fn ranges(&self) -> String {
         let mut ranges: Vec<(u32, u32)> = Vec::new();
         for line in &self.uncovered {
             match ranges.last_mut() {
@@ -32,7 +32,7 @@ impl Measured {
 }
 
 /// Reads a report; `counts` tells whether a line of a file counts.
-pub fn measured(
+pub(super) fn measured(
     report: &str,
     root: &Path,
     counts: impl Fn(&str, usize) -> bool,
