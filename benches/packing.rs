@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use chrono_benches::{Figure, ROUNDS, median, time_of};
+use chrono_benches::{Budget, Figure, Rounds, median, time_of};
 use chrono_domain::{Arrival, Price, Source, StoredTick, Symbol, Tick, Timestamp, Volume};
 use chrono_storage::sqlite::gauge::Rows;
 
@@ -15,33 +15,36 @@ const PAGE_ROWS: u16 = 1_024;
 const SOURCES: u64 = 5;
 
 fn main() -> anyhow::Result<()> {
+    let rounds = Rounds::from_arguments();
+    let span = rounds.span(SPAN);
     let (mut packing, mut reading, mut copying) = (Vec::new(), Vec::new(), Vec::new());
     let rows = Rows::new(&ticks()?, |stored| {
         stored.tick.source.as_str().bytes().last().map_or(0, u32::from)
     });
     let page = rows.pack();
-    for _ in 0..ROUNDS {
-        packing.push(each(|| drop(black_box(rows.pack()))));
-        reading.push(each(|| assert!(Rows::count(&page).is_some())));
-        copying.push(each(|| drop(black_box(rows.clone()))));
+    for _ in 0..rounds.count() {
+        packing.push(each(span, || drop(black_box(rows.pack()))));
+        reading.push(each(span, || assert!(Rows::count(&page).is_some())));
+        copying.push(each(span, || drop(black_box(rows.clone()))));
     }
     let limit = median(&mut copying);
     for (bench, mut times, budget) in
-        [("pack a tick", packing, 100), ("read a packed tick", reading, 30)]
+        [("pack a tick", packing, 100.0), ("read a packed tick", reading, 30.0)]
     {
         let figure = median(&mut times);
         let bytes = f64::from(u32::try_from(page.len())?) / f64::from(PAGE_ROWS);
-        let note = format!(
-            "pages of {PAGE_ROWS}, {bytes:.2} bytes a tick; limit: a copy in memory; budget {budget} ns"
-        );
-        Figure { bench, figure, unit: "ns", limit, ratio: limit / figure, note: &note }.print()?;
+        Figure::new("Embedded store", bench, figure, "ns")
+            .limit(limit)
+            .budget(Budget::AtMost(budget))
+            .note(format!("pages of {PAGE_ROWS}, {bytes:.2} bytes a tick; limit: a copy in memory"))
+            .print()?;
     }
     Ok(())
 }
 
 /// Gives the nanoseconds of one row.
-fn each(work: impl FnMut()) -> f64 {
-    time_of(SPAN, work).as_secs_f64() * 1e9 / f64::from(PAGE_ROWS)
+fn each(span: Duration, work: impl FnMut()) -> f64 {
+    time_of(span, work).as_secs_f64() * 1e9 / f64::from(PAGE_ROWS)
 }
 
 /// Makes ticks that wander as those of a busy symbol do: uneven steps of time, price and volume.

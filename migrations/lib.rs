@@ -13,5 +13,8 @@ mod migration;
 pub use migration::Migration;
 
 /// The embedded store's migrations, in order, numbered from 1.
-pub const SQLITE: &[Migration] =
-    &[Migration::new(1, "ticks_and_candles", include_str!("sqlite/0001_ticks_and_candles.sql"))];
+pub const SQLITE: &[Migration] = &[
+    Migration::new(1, "ticks_and_candles", include_str!("sqlite/0001_ticks_and_candles.sql")),
+    Migration::new(2, "log_and_pages", include_str!("sqlite/0002_log_and_pages.sql")),
+    Migration::new(3, "rows_to_pages", include_str!("sqlite/0003_rows_to_pages.sql")),
+];

@@ -27,6 +27,7 @@ grammar! {
     WORKER = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$";
     IDEMPOTENCY_KEY = r"^[!-~]{1,128}$";
     DIGITS = r"^[0-9]+$";
+    TIME = r"^[0-9]{4}(-[0-9]{2}){2}[Tt ][0-9]{2}(:[0-9]{2}){2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$";
 }
 
 /// A decimal as an integer and how many of its digits stand after the point.
@@ -132,8 +133,12 @@ pub fn is_idempotency_key(text: &str) -> bool {
     IDEMPOTENCY_KEY.is_match(text)
 }
 
-/// Reads RFC 3339 by the `time` crate; microseconds since 1970, finer digits cut off.
+/// Reads RFC 3339 by the `time` crate, which takes any character before the hour, and more; microseconds since 1970,
+/// finer digits cut off.
 pub fn rfc3339(text: &str) -> Option<i64> {
+    if !TIME.is_match(text) {
+        return None;
+    }
     let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     in_range(at.unix_timestamp_nanos().div_euclid(1_000))
 }

@@ -1,9 +1,11 @@
 // The live page: one WebSocket, one row a symbol. After a loss it resumes with the epoch and the sequence number of
 // the last update, as any client of /stream can.
 
-// A point of a line stands for half a second, a line for two minutes.
+// A line stands for two minutes, whatever was seen of them; its points are at least half a second apart.
 const POINT_MS = 500;
-const POINTS_MAX = 240;
+const LINE_MS = 120000;
+// Lines move on while no price comes.
+const REDRAW_MS = 1000;
 // More rows than anybody reads; a page that draws every symbol of a large gateway would stall.
 const ROWS_MAX = 200;
 const BACKOFF_MS = [500, 1000, 2000, 5000, 10000];
@@ -113,15 +115,21 @@ function update(tick) {
   const row = rows.get(tick.symbol) ?? addRow(tick);
   if (row === null) return;
   const now = performance.now();
-  if (now - row.pointAt >= POINT_MS) {
-    row.pointAt = now;
-    row.points.push(0);
-    if (row.points.length > POINTS_MAX) row.points.shift();
-  }
-  row.points[row.points.length - 1] = Number(tick.price);
+  if (row.points.length === 0 || now - row.points.at(-1).at >= POINT_MS) row.points.push({ at: now });
+  row.points.at(-1).price = Number(tick.price);
+  forget(row.points, now);
   row.tick = tick;
+  drawSoon(row);
+}
+
+/** Drops what lies before the line, but for the last price, with which it begins. */
+function forget(points, now) {
+  while (points.length > 1 && now - points[1].at >= LINE_MS) points.shift();
+}
+
+/** However many updates come, the page is drawn once a frame, and not at all while nobody sees it. */
+function drawSoon(row) {
   changed.add(row);
-  // However many updates come, the page is drawn once a frame, and not at all while nobody sees it.
   frame ??= requestAnimationFrame(drawChanged);
 }
 
@@ -141,11 +149,16 @@ function draw(row) {
   const percent = ((price / row.first - 1) * 100).toFixed(3);
   const sign = percent > 0 ? "+" : percent < 0 ? "−" : "";
   cells.change.textContent = `${sign}${Math.abs(percent).toFixed(3)} %`;
-  const low = Math.min(...points);
-  const span = Math.max(...points) - low;
-  // A single point, or a price that stands still, is a level line.
-  const place = (value, idx) => `${(idx * 100) / Math.max(points.length - 1, 1)},${span ? 20 - ((value - low) / span) * 20 : 10}`;
-  row.line.setAttribute("points", (points.length > 1 ? points : [price, price]).map(place).join(" "));
+  const now = performance.now();
+  forget(points, now);
+  const shown = [...points, { at: now, price }];
+  const prices = shown.map((point) => point.price);
+  const low = Math.min(...prices);
+  const span = Math.max(...prices) - low;
+  const across = (at) => Math.max(0, 100 - ((now - at) * 100) / LINE_MS);
+  // A price that stands still is a level line.
+  const place = (point) => `${across(point.at)},${span ? 20 - ((point.price - low) / span) * 20 : 10}`;
+  row.line.setAttribute("points", shown.map(place).join(" "));
 }
 
 function flash(cell, direction) {
@@ -181,7 +194,7 @@ function addRow(tick) {
   cells.trend.append(chart);
   cells.symbol.textContent = element.dataset.symbol = tick.symbol;
   const first = Number(tick.price);
-  const row = { cells, line, tick, first, drawn: first, points: [], pointAt: -Infinity };
+  const row = { cells, line, tick, first, drawn: first, points: [] };
   rows.set(tick.symbol, row);
   const after = [...at("rows").children].find((other) => other.dataset.symbol > tick.symbol);
   at("rows").insertBefore(element, after ?? null);
@@ -198,5 +211,7 @@ at("ask").addEventListener("submit", (event) => {
 });
 // The link of a new demo, opened in this tab, changes nothing but the fragment.
 addEventListener("hashchange", () => start(keyInAddress()));
+
+setInterval(() => rows.forEach(drawSoon), REDRAW_MS);
 
 start(key);

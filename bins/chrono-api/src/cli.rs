@@ -6,6 +6,11 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{SETTINGS, Sources, flag_name};
 
+/// The flag that names a file of settings.
+const CONFIG: &str = "config";
+/// The only setting that commands beside the gateway need.
+const STORE_SETTING: &str = "CHRONO_DATA_DIR";
+
 /// What the command line asks for.
 #[derive(Debug, Clone)]
 pub struct Invocation {
@@ -79,49 +84,74 @@ pub enum KeysAction {
 }
 
 /// Gives the command line's grammar.
+///
+/// Every setting may stand before a command; the help of a command shows those that it heeds.
 pub fn command() -> Command {
-    let flags = SETTINGS.iter().filter(|setting| !setting.secret).map(|setting| {
-        let env = format!("{} [env {}]", setting.help, setting.name);
-        Arg::new(setting.name)
-            .long(flag_name(setting))
-            .value_name("VALUE")
-            .help(env)
-            .global(true)
-            .help_heading("Settings")
-    });
+    let before = settings().chain([config_file()]).map(|flag| flag.hide(true));
     Command::new("chrono-api")
         .about("A self-hosted gateway for market prices")
         .version(env!("CARGO_PKG_VERSION"))
-        .arg(
-            Arg::new("config")
-                .long("config")
-                .value_name("FILE")
-                .help("Read settings from a TOML file")
-                .global(true),
+        .args(before)
+        .after_help(
+            "Without a command it serves. Settings are flags, too: see `chrono-api serve --help`.",
         )
-        .args(flags)
-        .subcommand(Command::new("serve").about("Run the gateway (the default)"))
+        .subcommand(
+            Command::new("serve")
+                .about("Run the gateway (the default)")
+                .arg(config_file())
+                .args(settings()),
+        )
         .subcommand(
             Command::new("demo")
-                .about("Run the gateway with three simulated exchanges on a store of its own"),
+                .about("Run the gateway with three simulated exchanges on a store of its own")
+                .arg(config_file())
+                .args(settings()),
         )
         .subcommand(
-            Command::new("config").about("Print the effective settings, secrets masked").arg(
-                Arg::new("example")
-                    .long("example")
-                    .action(ArgAction::SetTrue)
-                    .help("Print .env.example in place of them"),
-            ),
+            Command::new("config")
+                .about("Print the effective settings, secrets masked")
+                .arg(
+                    Arg::new("example")
+                        .long("example")
+                        .action(ArgAction::SetTrue)
+                        .help("Print .env.example in place of them"),
+                )
+                .arg(config_file())
+                .args(settings()),
         )
-        .subcommand(keys_command())
+        .subcommand(keys_command().args(store_flags().map(|flag| flag.global(true))))
         .subcommand(
-            Command::new("migrate").about("Bring the store's schema up to date").arg(
-                Arg::new("check")
-                    .long("check")
-                    .action(ArgAction::SetTrue)
-                    .help("Only say what is missing; exit 1 if anything"),
-            ),
+            Command::new("migrate")
+                .about("Bring the store's schema up to date")
+                .arg(
+                    Arg::new("check")
+                        .long("check")
+                        .action(ArgAction::SetTrue)
+                        .help("Only say what is missing; exit 1 if anything"),
+                )
+                .args(store_flags()),
         )
+}
+
+fn config_file() -> Arg {
+    let help =
+        "Read settings from a TOML file, their names in lower case: port = 3001 for PORT=3001";
+    Arg::new(CONFIG).long(CONFIG).value_name("FILE").help(help)
+}
+
+/// Gives a flag for every setting that is no secret.
+fn settings() -> impl Iterator<Item = Arg> {
+    SETTINGS.iter().filter(|setting| !setting.secret).map(|setting| {
+        Arg::new(setting.name)
+            .long(flag_name(setting))
+            .value_name("VALUE")
+            .help(format!("{} [env {}]", setting.help, setting.name))
+            .help_heading("Settings")
+    })
+}
+
+fn store_flags() -> impl Iterator<Item = Arg> {
+    settings().filter(|flag| flag.get_id() == STORE_SETTING).chain([config_file()])
 }
 
 fn keys_command() -> Command {
@@ -173,16 +203,23 @@ fn keys_command() -> Command {
 /// Reads a parsed command line, the environment and the file.
 pub fn invocation(matches: &ArgMatches) -> Invocation {
     let mut sources = Sources::defaults();
-    if let Some(file) = matches.get_one::<String>("config") {
+    if let Some(file) = flag(matches, CONFIG) {
         sources = sources.with_file(&PathBuf::from(file));
     }
     sources = sources.with_environment();
     for setting in SETTINGS.iter().filter(|setting| !setting.secret) {
-        if let Some(text) = matches.get_one::<String>(setting.name) {
+        if let Some(text) = flag(matches, setting.name) {
             sources = sources.with_flag(setting.name, text);
         }
     }
     Invocation { action: action(matches), sources }
+}
+
+/// Gives a flag's value; behind a command it wins over before it.
+fn flag<'m>(matches: &'m ArgMatches, name: &str) -> Option<&'m String> {
+    let behind = matches.subcommand().and_then(|(_, found)| flag(found, name));
+    // Not every command knows every flag.
+    behind.or_else(|| matches.try_get_one(name).ok().flatten())
 }
 
 fn action(matches: &ArgMatches) -> Action {
@@ -231,6 +268,30 @@ mod tests {
             assert_eq!(found.action, Action::Demo);
             assert_eq!(found.sources.get("PORT").unwrap().text, "5");
         }
+    }
+
+    #[test]
+    fn a_flag_behind_the_command_wins() {
+        let line = ["chrono-api", "--data-dir", "a", "keys", "list", "--data-dir", "b"];
+        let found = invocation(&command().try_get_matches_from(line).unwrap());
+        assert_eq!(found.sources.get("CHRONO_DATA_DIR").unwrap().text, "b");
+    }
+
+    #[test]
+    fn the_help_of_a_command_shows_the_settings_that_it_heeds() {
+        let settings = |words: &[&str]| {
+            let line = ["chrono-api"].iter().chain(words).chain(&["--help"]);
+            let help = command().try_get_matches_from(line).unwrap_err().to_string();
+            help.matches("[env ").count()
+        };
+        let all = SETTINGS.iter().filter(|setting| !setting.secret).count();
+        for gateway in ["serve", "demo", "config"] {
+            assert_eq!(settings(&[gateway]), all, "{gateway}");
+        }
+        for store in [&["keys"][..], &["keys", "create"], &["keys", "list"], &["migrate"]] {
+            assert_eq!(settings(store), 1, "{store:?}");
+        }
+        assert_eq!(settings(&[]), 0);
     }
 
     #[test]

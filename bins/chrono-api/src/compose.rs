@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::config::{Config, HttpConfig};
+use crate::descriptors::Places;
 use crate::edge::{Edge, Gate, Origins, Route};
 use crate::http::{Server, Settings as HttpSettings, Tls};
 use crate::key_file::make_first_keys;
@@ -62,7 +63,7 @@ impl Gateway {
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Self> {
         // Bound first: a taken port is found before the store is touched.
-        let listener = listen(config.listen).await?;
+        let listener = listen(config.listen, "--port N").await?;
         let address = listener.local_addr()?;
         let supervisor = Supervisor::new(Arc::clone(&clock));
         let tls = start_tls(config, &supervisor)?;
@@ -83,8 +84,10 @@ impl Gateway {
             Arc::clone(&base.clock),
         );
         let app = base.start_parts(config, Arc::new(gate), metrics).await?;
-        app.serve(Door { listener, tls }, &config.http)?;
-        app.serve_metrics_apart(config.metrics.listen).await?;
+        let places =
+            Places::share_out(config.http.connections_max, config.metrics.listen.is_some());
+        app.serve(Door { listener, tls }, &config.http, places)?;
+        app.serve_metrics_apart(config.metrics.listen, places).await?;
         Ok(Self { address, made_keys, supervisor: base.supervisor })
     }
 }
@@ -191,9 +194,14 @@ struct Door {
 
 impl App {
     /// Serves every route.
-    fn serve(self: &Arc<Self>, door: Door, http: &HttpConfig) -> anyhow::Result<()> {
+    fn serve(
+        self: &Arc<Self>,
+        door: Door,
+        http: &HttpConfig,
+        places: Places,
+    ) -> anyhow::Result<()> {
         let settings = HttpSettings {
-            connections_max: http.connections_max,
+            connections_max: places.main,
             connections_per_ip_max: http.connections_per_ip_max,
             ..HttpSettings::default()
         };
@@ -204,14 +212,16 @@ impl App {
     async fn serve_metrics_apart(
         self: &Arc<Self>,
         address: Option<SocketAddr>,
+        places: Places,
     ) -> anyhow::Result<()> {
         let Some(address) = address else { return Ok(()) };
-        let door = Door { listener: listen(address).await?, tls: None };
+        let door =
+            Door { listener: listen(address, "--metrics-addr ADDRESS:PORT").await?, tls: None };
         self.listen_with(
             "metrics",
             door,
             routes::METRICS,
-            HttpSettings::default(),
+            places.operations_settings(),
             Origins::Only(Vec::new()),
         )
     }
@@ -245,9 +255,9 @@ impl App {
     }
 }
 
-/// Tells whether a directory holds an embedded store.
-pub(crate) fn has_store(directory: &Path) -> bool {
-    directory.join(STORE_FILE).exists()
+/// Gives the embedded store's file in a data directory.
+pub(crate) fn store_file(directory: &Path) -> PathBuf {
+    directory.join(STORE_FILE)
 }
 
 /// Opens the embedded store beside whatever else uses it, for a command of the operator.
@@ -260,16 +270,18 @@ pub(crate) fn open_store_as_tool(
     open_store(StoreSettings { access: Access::Tool, ..settings }, supervisor, clock)
 }
 
+#[cfg(not(feature = "failpoints"))]
 fn server_settings(config: &Config) -> StoreSettings {
-    StoreSettings {
-        #[cfg(feature = "failpoints")]
-        synchronous: if config.failpoints.unsynced {
-            sqlite::Synchronous::Off
-        } else {
-            sqlite::Synchronous::Full
-        },
-        ..store_settings(&config.data_dir)
-    }
+    store_settings(&config.data_dir)
+}
+
+#[cfg(feature = "failpoints")]
+fn server_settings(config: &Config) -> StoreSettings {
+    use sqlite::Synchronous::{Full, Off};
+    let mut settings = store_settings(&config.data_dir);
+    settings.synchronous = if config.failpoints.unsynced { Off } else { Full };
+    settings.cycle.ticks = config.failpoints.cycle_ticks.unwrap_or(settings.cycle.ticks);
+    settings
 }
 
 fn store_settings(directory: &Path) -> StoreSettings {
@@ -277,11 +289,14 @@ fn store_settings(directory: &Path) -> StoreSettings {
     StoreSettings { readers, ..StoreSettings::new(directory.join(STORE_FILE)) }
 }
 
-/// Makes a test build crash, or be wrong, as it was told to.
+/// Makes a test build crash, panic or be wrong, as it was told to.
 #[cfg(feature = "failpoints")]
 fn arm(failpoints: &crate::config::Failpoints) {
     if let Some((place, nth)) = &failpoints.abort {
         chrono_storage::failpoint::arm(place, *nth);
+    }
+    if let Some((place, nth)) = &failpoints.panic {
+        chrono_storage::failpoint::arm_panic(place, *nth);
     }
     if failpoints.early_ack {
         chrono_storage::failpoint::acknowledge_early();
@@ -295,7 +310,7 @@ fn open_store(
     clock: &dyn Clock,
 ) -> anyhow::Result<Arc<dyn Store>> {
     make_directory(settings.path.parent().unwrap_or(Path::new(".")))?;
-    let (store, lanes) = SqliteStore::open(settings, clock)?;
+    let (store, lanes) = open_file(settings, clock)?;
     let store = Arc::new(store);
     supervisor.thread("store-writer", move || lanes.writer.run());
     for (lane, name) in lanes.readers.into_iter().zip(READERS) {
@@ -314,7 +329,9 @@ fn open_store(
 
 /// Names the migrations that the embedded store lacks, in order.
 pub(crate) fn pending_migrations(directory: &Path) -> anyhow::Result<Vec<&'static str>> {
-    Ok(sqlite::check(&directory.join(STORE_FILE))?.pending)
+    let path = directory.join(STORE_FILE);
+    let schema = sqlite::check(&path);
+    Ok(schema.with_context(|| format!("cannot open the store {}", path.display()))?.pending)
 }
 
 /// Brings the embedded store's schema up to date, which opening it does.
@@ -322,8 +339,18 @@ pub(crate) fn migrate_store(directory: &Path, clock: &dyn Clock) -> anyhow::Resu
     make_directory(directory)?;
     let settings =
         StoreSettings { access: Access::Tool, ..StoreSettings::new(directory.join(STORE_FILE)) };
-    drop(SqliteStore::open(settings, clock)?);
+    drop(open_file(settings, clock)?);
     Ok(())
+}
+
+fn open_file(
+    settings: StoreSettings,
+    clock: &dyn Clock,
+) -> anyhow::Result<(SqliteStore, sqlite::Lanes)> {
+    let path = settings.path.clone();
+    SqliteStore::open(settings, clock).with_context(|| {
+        format!("cannot open the store {}; --data-dir DIR names another place", path.display())
+    })
 }
 
 fn make_directory(directory: &Path) -> anyhow::Result<()> {
@@ -351,10 +378,11 @@ fn start_tls(config: &Config, supervisor: &Supervisor) -> anyhow::Result<Option<
     Ok(Some(tls))
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; is the port taken?"))
+/// Binds an address; `flag` is what sets another one.
+async fn listen(address: SocketAddr, flag: &'static str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; is the port taken? Set another one with {flag}")
+    })
 }
 
 fn origins(http: &HttpConfig) -> Origins {

@@ -21,7 +21,7 @@ use crate::supervisor::Policy;
 /// Where the demo keeps its data, unless a flag says otherwise.
 const DIRECTORY: &str = "./chrono-demo-data";
 /// The file that marks a directory as a demo's own.
-const MARKER: &str = "chrono-demo";
+pub(crate) const MARKER: &str = "chrono-demo";
 /// Simulated exchanges.
 const EXCHANGES: usize = 3;
 /// Ticks a second of each exchange.
@@ -52,7 +52,12 @@ pub(crate) async fn run(sources: &Sources, out: &mut dyn Write) -> anyhow::Resul
     };
     gateway.supervisor.task("simulation", Policy::ToEnd, move || simulation.clone().run());
     signals.next().await;
-    stop(&gateway, &mut signals).await
+    stop(&gateway, &mut signals).await?;
+    Ok(writeln!(
+        out,
+        "Stopped. The data are in {}; delete it when you like.",
+        config.data_dir.display()
+    )?)
 }
 
 /// Takes the settings that a demo may take, and puts its own in place of the rest.
@@ -84,7 +89,7 @@ fn claim(directory: &Path) -> anyhow::Result<()> {
     let empty = fs::read_dir(directory)?.next().is_none();
     anyhow::ensure!(
         empty || marker.exists(),
-        "{} holds other data; the demo writes only into a directory of its own: give it one with --data-dir",
+        "{} holds other data; the demo writes only into a directory of its own: give it one with --data-dir DIR",
         directory.display()
     );
     fs::write(&marker, "This directory belongs to `chrono-api demo`; it may be deleted.\n")?;

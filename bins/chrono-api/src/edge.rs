@@ -101,6 +101,8 @@ impl<A: Send + Sync + 'static> Edge<A> {
         if passage.decision.is_some_and(|decision| !decision.allowed) {
             return Err(ApiError::rate_limited(passage.decision));
         }
+        #[cfg(feature = "failpoints")]
+        chrono_storage::failpoint::hit("handler");
         (route.handler)(Arc::clone(&self.app), call).await
     }
 

@@ -10,7 +10,7 @@ use chrono_domain::{Clock, SystemClock, Timestamp};
 use secrecy::ExposeSecret;
 
 use crate::cli::KeysAction;
-use crate::compose::{has_store, open_store_as_tool};
+use crate::compose::{open_store_as_tool, store_file};
 use crate::config::Config;
 use crate::supervisor::Supervisor;
 
@@ -27,17 +27,29 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let supervisor = Supervisor::new(Arc::clone(&clock));
-    let first = matches!(action, KeysAction::Create { .. });
+    let file = store_file(&config.data_dir);
+    let (creates, exists) = (matches!(action, KeysAction::Create { .. }), file.exists());
     anyhow::ensure!(
-        first || has_store(&config.data_dir),
-        "{} holds no store; name the gateway's directory with --data-dir",
+        creates || exists,
+        "{} holds no store; name the gateway's directory with --data-dir DIR",
         config.data_dir.display()
     );
     let store = open_store_as_tool(&config.data_dir, &supervisor, clock.as_ref())?;
     let keys = KeyService::new(store, Arc::new(Keyring::new([])), Arc::clone(&clock));
     let done = act(&keys, action, clock.now(), out).await;
     drop(supervisor.shutdown(CLOSE).await);
-    done
+    done?;
+    // Not to `out`: that holds the key alone, for scripts.
+    match (creates, exists) {
+        (true, true) => writeln!(std::io::stderr(), "stored in {}", file.display())?,
+        (true, false) => writeln!(
+            std::io::stderr(),
+            "stored in {}, a new store; name a gateway's directory with --data-dir DIR",
+            file.display()
+        )?,
+        (false, _) => {}
+    }
+    Ok(())
 }
 
 async fn act(
@@ -85,11 +97,12 @@ fn show_list(keys: &[KeyRecord], out: &mut dyn Write) -> anyhow::Result<()> {
         "{:<9} {:<9} {:<5} {:<24} {:<24} {:<24} CLIENT",
         "ID", "ROLE", "TIER", "CREATED", "ENDS", "REVOKED"
     )?;
-    let time = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+    let shown = |at: Timestamp| at.to_millis().to_string();
+    let time = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), shown);
     for key in keys {
         let tier = key.tier.as_deref().unwrap_or("-");
         let (created, ends, revoked) =
-            (key.created_at.to_string(), time(key.not_after), time(key.revoked_at));
+            (shown(key.created_at), time(key.not_after), time(key.revoked_at));
         writeln!(
             out,
             "{:<9} {:<9} {tier:<5} {created:<24} {ends:<24} {revoked:<24} {}",

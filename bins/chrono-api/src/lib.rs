@@ -8,6 +8,7 @@ pub mod cli;
 mod compose;
 pub mod config;
 mod demo;
+mod descriptors;
 pub mod edge;
 pub mod http;
 mod key_file;

@@ -59,6 +59,9 @@ pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     // There from the first scrape, so that an alert tells zero from nothing.
     gauge!("websocket_connections_active").set(0.0);
     counter!("candles_recount_mismatches_total").absolute(0);
+    for task in ["request", "connection"] {
+        counter!("task_panics_total", "task" => task).absolute(0);
+    }
     counter!("log_lines_dropped_total").absolute(0);
     Ok(handle)
 }

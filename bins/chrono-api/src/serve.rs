@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::compose::Gateway;
 use crate::config::Config;
+use crate::demo::MARKER;
 use crate::observe::{self, LogQueue};
 use crate::supervisor::{Policy, Supervisor};
 
@@ -68,6 +69,11 @@ fn write_logs_apart(logs: LogQueue, supervisor: &Supervisor) {
 
 /// Runs the gateway until a signal; a second one ends the process at once.
 pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !config.data_dir.join(MARKER).exists(),
+        "{dir} belongs to `chrono-api demo`: name another directory with --data-dir DIR, or delete {dir}/{MARKER} to keep it",
+        dir = config.data_dir.display()
+    );
     let mut signals = StopSignals::listen()?;
     let gateway = start(config).await?;
     signals.next().await;

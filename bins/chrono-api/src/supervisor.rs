@@ -227,6 +227,10 @@ impl Shared {
         F: Fn() -> Fut,
         Fut: Future<Output = Ended>,
     {
+        // There from the first scrape, so that an alert tells zero from nothing.
+        for figure in ["task_panics_total", "task_restarts_total"] {
+            metrics::counter!(figure, "task" => name).increment(0);
+        }
         let mut backoff = BACKOFF_MIN;
         loop {
             let started = self.clock.uptime();

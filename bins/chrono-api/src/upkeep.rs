@@ -12,10 +12,10 @@ use tokio::time::sleep;
 use crate::observe::UPKEEP;
 use crate::supervisor::{Policy, Supervisor};
 
-/// Ticks younger than this are folded when they are read, so that most late ticks still come in time.
+/// Ticks younger than this need not be folded yet, so that most late ticks still come in time.
 const UNSETTLED: Duration = Duration::from_mins(2);
-/// Rest of the materialiser when nothing waits.
-const MATERIALISE_EVERY: Duration = Duration::from_secs(5);
+/// Rest of the materialiser when nothing waits. Too long, and a store that keeps new ticks in memory fills up.
+const MATERIALISE_EVERY: Duration = Duration::from_secs(1);
 /// Time between two samples of stored candles that are folded again.
 const RECOUNT_EVERY: Duration = Duration::from_mins(1);
 /// Time between two rounds of forgetting.

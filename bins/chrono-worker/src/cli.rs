@@ -3,7 +3,7 @@
 mod args;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,7 +38,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, out: &mut impl Write)
         }
     };
     let level = if arguments.verbose { LevelFilter::DEBUG } else { LevelFilter::INFO };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).init();
+    let colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_ansi(colours)
+        .init();
     match run(arguments, out) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => FAILED.into(),
@@ -109,9 +114,18 @@ fn client(gateway: &Gateway) -> anyhow::Result<Client> {
 fn read_key(path: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the key in {}", path.display()))?;
-    let key = text.trim();
-    anyhow::ensure!(!key.is_empty(), "{} holds no key", path.display());
+    let key = find_key(&text).with_context(|| {
+        format!("{} holds no key: neither one alone nor a line internal=KEY", path.display())
+    })?;
     Ok(key.to_owned())
+}
+
+/// Finds the key in a file that holds nothing else, or in the `keys.txt` of a gateway.
+fn find_key(text: &str) -> Option<&str> {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let named = lines.clone().find_map(|line| line.strip_prefix("internal="));
+    let alone = lines.next().filter(|_key| lines.next().is_none());
+    named.or(alone).filter(|key| !key.is_empty())
 }
 
 fn clock() -> Arc<dyn Clock> {
@@ -149,5 +163,21 @@ async fn signal() {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_stands_alone_or_in_a_gateway_s_file() {
+        assert_eq!(find_key("chrono_internal_a\n"), Some("chrono_internal_a"));
+        let made =
+            "# Made at the first start\ninternal=chrono_internal_a\npublic=chrono_public_b\n";
+        assert_eq!(find_key(made), Some("chrono_internal_a"));
+        for text in ["", "\n\n", "internal=\n", "# words\npublic=chrono_public_b\n"] {
+            assert_eq!(find_key(text), None, "{text:?}");
+        }
     }
 }

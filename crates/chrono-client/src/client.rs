@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -66,6 +67,8 @@ pub struct Client {
     pub(crate) address: Arc<Address>,
     pub(crate) key: SecretString,
     pub(crate) options: Options,
+    /// Whether the last try to post found nobody.
+    pub(crate) out_of_reach: Arc<AtomicBool>,
     authorization: HeaderValue,
     pub(crate) trust: Arc<ClientConfig>,
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -124,7 +127,8 @@ impl Client {
             .pool_idle_timeout(options.idle_timeout)
             .pool_max_idle_per_host(options.idle_connections_max)
             .build(connector);
-        Ok(Self { address, key, options, authorization, trust, pool })
+        let out_of_reach = Arc::default();
+        Ok(Self { address, key, options, out_of_reach, authorization, trust, pool })
     }
 
     /// Asks for a path and reads a JSON answer.

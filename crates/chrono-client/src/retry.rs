@@ -1,6 +1,8 @@
 //! Posting until it is known to be stored.
 
+use std::error::Error;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -76,12 +78,16 @@ impl Client {
         let mut retries = 0;
         loop {
             let fault = match self.post_batch(body.clone(), Some(idempotency_key)).await {
-                Ok(reply) => return Ok(Delivery { reply, retries }),
+                Ok(reply) => {
+                    self.note_outage(None);
+                    return Ok(Delivery { reply, retries });
+                }
                 Err(fault) => fault,
             };
             if !fault.is_retryable() || retries >= backoff.retries_max {
                 return Err(fault);
             }
+            self.note_outage(Some(&fault));
             let wait = backoff.wait(idempotency_key, retries, fault.retry_after());
             tracing::debug!(
                 idempotency_key,
@@ -92,6 +98,22 @@ impl Client {
             );
             sleep(wait).await;
             retries += 1;
+        }
+    }
+}
+
+impl Client {
+    /// Says once that the gateway is out of reach, and once that it is back, however many clones post to it.
+    fn note_outage(&self, fault: Option<&ClientError>) {
+        let fault = fault.filter(|fault| matches!(fault, ClientError::Transport(_)));
+        if self.out_of_reach.swap(fault.is_some(), Ordering::Relaxed) == fault.is_some() {
+            return;
+        }
+        let Ok(url) = self.address.http("") else { return };
+        if let Some(error) = fault.and_then(Error::source) {
+            tracing::warn!(error, "cannot reach {url}, retrying");
+        } else {
+            tracing::info!("reached {url} again");
         }
     }
 }

@@ -197,6 +197,14 @@ fn parse(text: &str) -> Result<Decimal, DecimalError> {
     Decimal::try_from_i128_with_scale(mantissa, scale).map_err(|_fault| DecimalError::TooPrecise)
 }
 
+/// Reads plain digits, of which the value holds 19; none where another character stands.
+fn digits(text: &str) -> Option<u64> {
+    text.bytes().try_fold(0_u64, |sum, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then(|| sum.wrapping_mul(10).wrapping_add(digit.into()))
+    })
+}
+
 /// Checks what [`parse`] checks of a text.
 fn compose(mantissa: u128, scale: u32) -> Result<Decimal, DecimalError> {
     if scale as usize > FRACTION_DIGITS_MAX {
@@ -215,14 +223,6 @@ fn compose(mantissa: u128, scale: u32) -> Result<Decimal, DecimalError> {
         (Ok(low), Ok(middle), Ok(high)) => Ok(Decimal::from_parts(low, middle, high, false, scale)),
         _ => Err(DecimalError::TooPrecise),
     }
-}
-
-/// Reads plain digits, of which the value holds 19; none where another character stands.
-fn digits(text: &str) -> Option<u64> {
-    text.bytes().try_fold(0_u64, |sum, byte| {
-        let digit = byte.wrapping_sub(b'0');
-        (digit < 10).then(|| sum.wrapping_mul(10).wrapping_add(digit.into()))
-    })
 }
 
 #[cfg(test)]

@@ -55,9 +55,7 @@ impl ParsedBatch {
         }
         let envelope = simd_json::Deserializer::from_slice(body)
             .and_then(|mut json| EnvelopeSeed { now }.deserialize(&mut json))
-            .map_err(|broken| {
-                BatchFault::new("body", Some(&broken.to_string()), "a JSON object, well formed")
-            })?;
+            .map_err(|broken| BatchFault::not_json(&broken))?;
         envelope.judge()
     }
 
@@ -150,7 +148,8 @@ impl Verdicts {
         self.unknown_fields = self.unknown_fields.saturating_add(feed.unknown_fields);
         match feed.judge(index) {
             Ok(tick) if tick.timestamp > now.plus(AHEAD_MAX) => {
-                let sent = tick.timestamp.to_string();
+                // As it was sent: a client looks for its own text.
+                let sent = feed.timestamp.map_or_else(String::new, |sent| sent.to_string());
                 let expected = format!("a time at most 5 s ahead of the gateway's, which is {now}");
                 self.faults.push(FeedFault::new(index, "timestamp", Some(&sent), &expected));
                 self.refused.push((index, Refused::Early(tick)));

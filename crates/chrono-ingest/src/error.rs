@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono_storage::StoreError;
 use serde::{Deserialize, Serialize};
+use simd_json::ErrorType;
 
 /// Most characters of a refused value that an error repeats.
 const RECEIVED_CHARS_MAX: usize = 128;
@@ -59,6 +60,19 @@ impl BatchFault {
             None => format!("Missing {field}. Expected {expected}"),
         };
         Self { message, field, received, expected }
+    }
+
+    /// Says where a body stops being JSON, without the parser's own names.
+    pub(crate) fn not_json(broken: &simd_json::Error) -> Self {
+        let received = match (broken.error(), broken.character()) {
+            (ErrorType::Serde(words), _) => words.clone(),
+            (_, Some(letter)) if letter != '\0' => {
+                format!("{letter:?} at byte {}, counted from 0", broken.index())
+            }
+            (ErrorType::ExpectedMap, _) => "JSON, but no object".to_owned(),
+            _ => "text that ends too early or is no JSON".to_owned(),
+        };
+        Self::new("body", Some(&received), "a JSON object, well formed")
     }
 }
 

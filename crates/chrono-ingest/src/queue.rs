@@ -153,6 +153,10 @@ impl Ingest {
     ) -> Result<Receipt, IngestError> {
         let idempotency = key.map(|key| Idempotency { key, fingerprint: batch.fingerprint() });
         let (batch, faults) = self.admit(batch)?;
+        // Refused without a look at the key, which no honest repeat can regret: the form of a feed decides alike each
+        // time, a stored name is never refused again, and a tick of the past is ahead of the clock only while that was
+        // set back; then nothing is stored, and once it has caught up the key answers its first result. A batch of
+        // other content is told what is wrong with it rather than that the key is used.
         if batch.ticks.is_empty() {
             self.tally.refused(batch.worker, &faults);
             return Err(IngestError::AllRefused(faults));

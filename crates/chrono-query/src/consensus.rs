@@ -32,7 +32,7 @@ pub struct ConsensusQuery {
     pub symbols: Vec<Symbol>,
     /// The end of the window, not in the future; by default now.
     pub at: Option<Timestamp>,
-    /// Fewest votes that make a price, 1 to 1,000; by default the operator's.
+    /// Fewest votes that make a price, from the operator's to 1,000; by default the operator's.
     pub min_sources: Option<NonZeroUsize>,
     /// Whether to list the votes.
     pub explain: Explain,
@@ -142,8 +142,13 @@ impl PriceQueries {
         if let Some(at) = query.at.filter(|at| *at > now) {
             return Err(QueryError::invalid("timestamp", &at, "a time that is not in the future"));
         }
-        if let Some(min) = query.min_sources.filter(|min| min.get() > MIN_SOURCES_MAX) {
-            return Err(QueryError::invalid("min_sources", &min, "a number from 1 to 1000"));
+        // The operator's quorum protects every reader, also from the others' questions.
+        let floor = self.consensus.min_sources().get();
+        let allowed = floor..=MIN_SOURCES_MAX;
+        if let Some(min) = query.min_sources.filter(|min| !allowed.contains(&min.get())) {
+            let expected =
+                format!("a number from {floor}, this gateway's quorum, to {MIN_SOURCES_MAX}");
+            return Err(QueryError::invalid("min_sources", &min, expected));
         }
         Ok((distinct(&query.symbols)?, now))
     }

@@ -5,7 +5,7 @@ use chrono_domain::{Arrival, OrderKey, Timestamp};
 use chrono_storage::{AccountId, DelegationRange, StoredDelegation};
 
 use crate::cursor::{Fingerprint, Place, refused};
-use crate::queries::{Page, page_rows};
+use crate::queries::{Gathered, Page, page_rows};
 use crate::{PriceQueries, QueryError, json};
 
 /// Which delegations are asked for, newest first.
@@ -26,7 +26,8 @@ pub struct DelegationsQuery {
 }
 
 impl PriceQueries {
-    /// Answers a page of delegations, newest first, those of one moment in falling order of their numbers.
+    /// Answers a page of delegations, newest first, those of one moment in falling order of their numbers; it
+    /// ends early at a megabyte of metadata.
     ///
     /// # Errors
     /// [`QueryError::Invalid`]; [`QueryError::Store`].
@@ -48,9 +49,14 @@ impl PriceQueries {
         };
         let limit = page_rows(query.limit)?;
         let (delegator, provider) = (query.delegator, query.provider);
-        let range = DelegationRange { delegator, provider, from, to, after, limit: limit + 1 };
-        let rows = self.store.delegations(&range).await?;
-        Ok(Page::cut(rows, limit, |row| {
+        let mut rows = Gathered::with_metadata(limit);
+        while let Some(limit) = rows.wanted() {
+            let last = rows.last().map(|row: &StoredDelegation| (row.delegation.timestamp, row.id));
+            let after = last.or(after);
+            let range = DelegationRange { delegator, provider, from, to, after, limit };
+            rows.add(self.store.delegations(&range).await?, |row| row.delegation.metadata.as_ref());
+        }
+        Ok(rows.into_page(|row| {
             let last = OrderKey { timestamp: row.delegation.timestamp, arrival: Arrival(row.id) };
             Place { from, to, last }.cursor(fingerprint)
         }))

@@ -1,5 +1,6 @@
 //! What can go wrong with a question.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use chrono_domain::Symbol;
@@ -19,7 +20,7 @@ pub enum QueryError {
         /// What was given, cut after 100 characters.
         received: String,
         /// What would have been taken.
-        expected: &'static str,
+        expected: Cow<'static, str>,
     },
     /// None of the symbols has what was asked for.
     #[error("nothing is known of {}", names(symbols))]
@@ -44,10 +45,10 @@ impl QueryError {
     pub(crate) fn invalid(
         field: &'static str,
         received: &dyn Display,
-        expected: &'static str,
+        expected: impl Into<Cow<'static, str>>,
     ) -> Self {
         let received = received.to_string().chars().take(RECEIVED_CHARS_MAX).collect();
-        Self::Invalid { field, received, expected }
+        Self::Invalid { field, received, expected: expected.into() }
     }
 }
 

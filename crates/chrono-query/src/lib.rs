@@ -53,7 +53,9 @@ pub use delegations::DelegationsQuery;
 pub use error::QueryError;
 pub use latest::{Latest, LatestPrice, Origin, Scope};
 pub use metadata::{SourceInfo, SymbolInfo, SymbolsQuery, SystemInfo};
-pub use queries::{PAGE_ROWS, PAGE_ROWS_MAX, Page, PriceQueries, SYMBOLS_MAX};
+pub use queries::{
+    PAGE_METADATA_BYTES_MAX, PAGE_ROWS, PAGE_ROWS_MAX, Page, PriceQueries, SYMBOLS_MAX,
+};
 pub use range::{
     BucketStatus, CANDLE_SPAN_MAX, Gaps, PricedBucket, RangeQuery, SPAN_DEFAULT, Series,
     TICK_SPAN_MAX,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_cache::{AnswerCache, LatestBook};
-use chrono_domain::{Clock, Price, Source, Symbol, Timestamp};
+use chrono_domain::{Clock, Metadata, Price, Source, Symbol, Timestamp};
 use chrono_storage::{Order, Store, StoreError, TickRange};
 use tokio::sync::Semaphore;
 
@@ -16,6 +16,12 @@ use crate::consensus::ConsensusSettings;
 pub const PAGE_ROWS: usize = 1_000;
 /// Most rows of a page.
 pub const PAGE_ROWS_MAX: usize = 10_000;
+/// Most bytes of metadata in a page, which ends early rather than hold more: rows of 4 KiB each would make it 40 MB.
+///
+/// It is passed by the metadata of one row at most, so that every page has a row.
+pub const PAGE_METADATA_BYTES_MAX: usize = 1 << 20;
+/// Rows that are read at once where each may have 4 KiB of metadata.
+const METADATA_ROWS: usize = 256;
 /// Most symbols of one question.
 pub const SYMBOLS_MAX: usize = 100;
 
@@ -112,6 +118,63 @@ pub struct Page<T> {
     pub rows: Vec<T>,
     /// What goes back with the same question to get the next page; none after the last.
     pub next_cursor: Option<String>,
+}
+
+/// The rows of a page while they are read, in one portion or several.
+pub(crate) struct Gathered<T> {
+    rows: Vec<T>,
+    limit: usize,
+    portion: usize,
+    /// What the next portion is to hold; nothing once the page is whole.
+    wanted: usize,
+    metadata_bytes: usize,
+}
+
+impl<T> Gathered<T> {
+    /// Starts a page whose rows are all of about one size.
+    pub(crate) fn plain(limit: usize) -> Self {
+        Self::in_portions(limit, limit + 1)
+    }
+
+    /// Starts a page whose rows may have metadata.
+    pub(crate) fn with_metadata(limit: usize) -> Self {
+        Self::in_portions(limit, METADATA_ROWS)
+    }
+
+    fn in_portions(limit: usize, portion: usize) -> Self {
+        let wanted = portion.min(limit + 1);
+        Self { rows: Vec::new(), limit, portion, wanted, metadata_bytes: 0 }
+    }
+
+    /// Gives how many rows to read next, behind the last one; none once the page is whole.
+    pub(crate) fn wanted(&self) -> Option<usize> {
+        Some(self.wanted).filter(|wanted| *wanted > 0)
+    }
+
+    /// Gives the last row so far.
+    pub(crate) fn last(&self) -> Option<&T> {
+        self.rows.last()
+    }
+
+    /// Takes the next rows; fewer than were wanted are the last.
+    pub(crate) fn add(&mut self, rows: Vec<T>, metadata: impl Fn(&T) -> Option<&Metadata>) {
+        let ended = rows.len() < self.wanted;
+        for row in rows {
+            let is_full = self.metadata_bytes >= PAGE_METADATA_BYTES_MAX;
+            if is_full {
+                self.limit = self.limit.min(self.rows.len());
+            }
+            self.metadata_bytes += metadata(&row).map_or(0, |metadata| metadata.as_str().len());
+            self.rows.push(row);
+        }
+        let left = (self.limit + 1).saturating_sub(self.rows.len());
+        self.wanted = if ended { 0 } else { left.min(self.portion) };
+    }
+
+    /// Makes the page, with a cursor behind its last row when there are more.
+    pub(crate) fn into_page(self, cursor: impl FnOnce(&T) -> String) -> Page<T> {
+        Page::cut(self.rows, self.limit, cursor)
+    }
 }
 
 impl<T> Page<T> {

@@ -7,7 +7,7 @@ use chrono_domain::{Interval, OrderKey, Source, StoredTick, Symbol, Timestamp};
 use chrono_storage::{Detail, Order, TickRange};
 
 use crate::answers::life;
-use crate::queries::Page;
+use crate::queries::{Gathered, Page};
 use crate::{PriceQueries, QueryError, json};
 
 mod buckets;
@@ -72,7 +72,7 @@ pub enum Gaps {
 }
 
 impl PriceQueries {
-    /// Answers a page of single ticks over at most 90 days.
+    /// Answers a page of single ticks over at most 90 days, which ends early at a megabyte of metadata.
     ///
     /// # Errors
     /// [`QueryError::Invalid`]; [`QueryError::NotFound`] for a symbol without any tick; [`QueryError::Store`].
@@ -146,19 +146,25 @@ impl PriceQueries {
         plan: &Plan,
         detail: Detail,
     ) -> Result<Page<StoredTick>, QueryError> {
-        let range = TickRange {
-            symbol: plan.symbol,
-            source: plan.source,
-            from: plan.from,
-            to: plan.to,
-            after: plan.after,
-            order: plan.order,
-            limit: plan.limit + 1,
-            detail,
+        let mut rows = match detail {
+            Detail::Plain => Gathered::plain(plan.limit),
+            Detail::WithMetadata => Gathered::with_metadata(plan.limit),
         };
-        let rows = self.store.ticks(&range).await?;
-        self.found_some(plan, rows.is_empty()).await?;
-        Ok(Page::cut(rows, plan.limit, |stored| plan.cursor(stored.key())))
+        while let Some(limit) = rows.wanted() {
+            let range = TickRange {
+                symbol: plan.symbol,
+                source: plan.source,
+                from: plan.from,
+                to: plan.to,
+                after: rows.last().map(StoredTick::key).or(plan.after),
+                order: plan.order,
+                limit,
+                detail,
+            };
+            rows.add(self.store.ticks(&range).await?, |stored| stored.tick.metadata.as_ref());
+        }
+        self.found_some(plan, rows.last().is_none()).await?;
+        Ok(rows.into_page(|stored| plan.cursor(stored.key())))
     }
 
     async fn read_candles(

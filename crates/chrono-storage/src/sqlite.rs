@@ -1,8 +1,8 @@
 //! The embedded store: one SQLite file, one thread that writes, some that read.
 //!
-//! A plain row per tick, clustered by (symbol, timestamp, arrival), and candles behind a watermark per symbol. The
-//! file is in WAL mode with `synchronous = FULL`: a commit that was answered is on the disk, and readers never wait
-//! for the writer. Opening gives the store and its [`Lanes`]; somebody must run each on a thread of its own.
+//! A commit is one row of a log, and what it says is kept in memory too. Cycles seal what is in memory into pages, each
+//! a blob with some of a symbol's ticks, or candles, in order; a read joins the pages with memory. The file is in WAL
+//! mode with `synchronous = FULL`: a commit that was answered is on the disk, and readers never wait for it. Opening gives the store and its [`Lanes`]; somebody must run each on a thread of its own.
 //!
 //! ```
 //! # use chrono_storage::{TickStore, sqlite::{Settings, SqliteStore}};
@@ -36,8 +36,11 @@ use crate::{
 
 mod append;
 mod candles;
+mod carry;
 mod codec;
 mod connection;
+mod counters;
+mod cycle;
 mod delegations;
 mod fault;
 #[doc(hidden)]
@@ -45,36 +48,45 @@ mod fault;
 pub mod fuzzing;
 #[cfg(feature = "gauge")]
 pub mod gauge;
+mod generation;
+mod idempotency;
 mod keys;
 mod lane;
-mod materialise;
+mod levels;
 mod memory;
 mod migrate;
+mod names;
 mod newest;
 mod open;
-#[cfg_attr(not(test), expect(dead_code, reason = "the row layout gives way to it next"))]
 mod packed;
+mod pages;
 mod recount;
-mod rows;
+mod replay;
 mod snapshots;
+mod stats;
 mod ticks;
+mod view;
+mod visit;
 
 #[cfg(test)]
 mod tests;
 
-use connection::{Reader, Writer};
+use connection::{Health, Reader, Writer};
+use cycle::Cycle;
 use fault::Fault;
 use lane::Calls;
+use memory::Memory;
 use open::StoreFile;
 
+#[cfg(feature = "failpoints")]
+#[cfg(feature = "failpoints")]
+use crate::failpoint::hit;
 pub use lane::{ReaderLane, WriterLane};
 pub use migrate::Schema;
 #[cfg(feature = "failpoints")]
 pub use open::Synchronous;
-pub use open::{Access, OpenError, Settings, check};
-
-#[cfg(feature = "failpoints")]
-use crate::failpoint::hit;
+pub use open::{Access, CycleSettings, MemoryLimits, OpenError, Settings, check};
+pub use visit::{Moment, Visit, VisitedTick};
 
 /// Marks a place where a test build may end the process.
 #[cfg(not(feature = "failpoints"))]
@@ -85,6 +97,10 @@ const fn hit(_place: &str) {}
 pub struct SqliteStore {
     writer: Calls<Writer>,
     reader: Calls<Reader>,
+    memory: Arc<Memory>,
+    health: Arc<Health>,
+    cycle: Cycle,
+    settings: Settings,
     wal: PathBuf,
 }
 
@@ -108,7 +124,15 @@ impl SqliteStore {
         let (writer, write_jobs) = lane::queue(settings.writes_waiting_max);
         let (reader, read_jobs) = lane::queue(settings.reads_waiting_max);
         let file = Arc::new(StoreFile::open(settings, clock)?);
-        let store = Self { writer, reader, wal: file.beside("-wal") };
+        let store = Self {
+            writer,
+            reader,
+            memory: Arc::clone(&file.memory),
+            health: Arc::clone(&file.health),
+            cycle: Cycle::new(),
+            settings: file.settings.clone(),
+            wal: file.beside("-wal"),
+        };
         let reader_lane = || ReaderLane { jobs: read_jobs.clone(), file: Arc::clone(&file) };
         let readers =
             std::iter::repeat_with(reader_lane).take(file.settings.readers.get()).collect();
@@ -126,22 +150,55 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        self.writer.call(|writer| writer.transact(|transaction, _memory| work(transaction))).await
+        let write =
+            |writer: &mut Writer| writer.transact(|connection, _names, _memory| work(connection));
+        self.writer.call(write).await
     }
 
-    /// Reads one moment of the store.
-    ///
-    /// # Cancel safety
-    /// Work whose caller has gone is stopped soon, so that it does not hold up those who wait for the reader.
+    /// Reads one moment of the file.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.look(move |reader| work(&reader.snapshot()?)).await
+    }
+
+    /// Reads the whole store.
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reader) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.on_reader(work).await.map_err(Fault::of_read)
+    }
+
+    /// Runs work on a reader's lane.
+    ///
+    /// # Cancel safety
+    /// Work whose caller has gone is stopped soon, so that it does not hold up those who wait for the reader.
+    async fn on_reader<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reader) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
         // It lives for as long as this future does.
         let caller = Arc::new(());
         let wanted_by = Arc::downgrade(&caller);
-        let read = |reader: &mut Reader| work(&reader.snapshot(wanted_by)?);
-        self.reader.call(read).await.map_err(Fault::of_read)
+        let look = |reader: &mut Reader| {
+            reader.serve(wanted_by)?;
+            work(reader)
+        };
+        self.reader.call(look).await
+    }
+
+    /// Refuses what only the owner of the file does: others have no part in its memory.
+    fn owned(&self) -> Result<(), Fault> {
+        if self.settings.access == Access::Server { Ok(()) } else { Err(Fault::Visitor) }
+    }
+
+    /// Refuses ticks while cycles are too far behind.
+    fn has_room(&self) -> Result<(), Fault> {
+        let (load, limits) = (self.memory.load(), self.settings.memory);
+        let full = load.ticks >= limits.ticks || load.log_bytes >= limits.log_bytes;
+        if full { Err(Fault::Full) } else { Ok(()) }
     }
 }
 
@@ -151,30 +208,35 @@ impl TickStore for SqliteStore {
         &self,
         batches: Vec<Arc<NewBatch>>,
     ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
+        self.owned()?;
+        self.has_room()?;
         Ok(self.writer.call(move |writer| append::append(writer, &batches)).await?)
     }
 
     async fn ticks(&self, range: &TickRange) -> Result<Vec<StoredTick>, StoreError> {
         let range = range.clone();
-        self.read(move |snapshot| ticks::page(snapshot, &range)).await
+        self.look(move |reader| ticks::page(reader, &range)).await
     }
 
     async fn newest(&self) -> Result<Vec<StoredTick>, StoreError> {
-        self.read(|snapshot| newest::newest(snapshot)).await
+        self.look(newest::newest).await
     }
 
     async fn names(&self) -> Result<Names, StoreError> {
         self.read(|snapshot| ticks::names(snapshot)).await
     }
 
+    /// A store that writes no more since a sync failed has no figures: readiness asks for them.
     async fn stats(&self) -> Result<StoreStats, StoreError> {
+        self.health.check()?;
         let wal = self.wal.clone();
-        self.read(move |snapshot| ticks::stats(snapshot, &wal)).await
+        self.look(move |reader| stats::stats(reader, &wal)).await
     }
 
     async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let forget = move |transaction: &Connection| append::forget_keys(transaction, before);
-        self.write(forget).await.map_err(Fault::of_read)
+        self.owned()?;
+        let forget = move |writer: &mut Writer| idempotency::forget(writer, before);
+        self.writer.call(forget).await.map_err(Fault::of_read)
     }
 }
 
@@ -182,16 +244,17 @@ impl TickStore for SqliteStore {
 impl CandleStore for SqliteStore {
     async fn candles(&self, range: &CandleRange) -> Result<Vec<Bucket>, StoreError> {
         let range = range.clone();
-        self.read(move |snapshot| candles::page(snapshot, &range)).await
+        self.look(move |reader| candles::page(reader, &range)).await
     }
 
-    async fn materialise(&self, up_to: Timestamp) -> Result<Progress, StoreError> {
-        let step = move |writer: &mut Writer| materialise::step(writer, up_to);
-        self.writer.call(step).await.map_err(Fault::of_read)
+    /// One step of the cycle; it seals whatever is in memory, whatever its time.
+    async fn materialise(&self, _up_to: Timestamp) -> Result<Progress, StoreError> {
+        self.owned()?;
+        cycle::step(self, self.settings.cycle).await.map_err(Fault::of_read)
     }
 
     async fn recount(&self, turn: u64) -> Result<Recount, StoreError> {
-        self.read(move |snapshot| recount::recount(snapshot, turn)).await
+        self.look(move |reader| recount::recount(reader, turn)).await
     }
 }
 

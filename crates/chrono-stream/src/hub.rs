@@ -184,15 +184,18 @@ pub struct Client {
 }
 
 impl Client {
-    /// Notes whose connection this is; the first key stays.
+    /// Notes whose connection this is; another key takes the place of the one before.
     ///
     /// # Errors
-    /// [`Refused::Key`] when the key has as many connections as it may.
+    /// [`Refused::Key`] when the key has as many connections as it may; whose it was stays.
     pub fn identify(&mut self, key: KeyId) -> Result<(), Refused> {
-        if self.key.is_none() {
-            let mut core = self.hub.lock();
-            core.census.identify(self.outbox.id, key.clone(), &self.hub.settings)?;
-            self.key = Some(key);
+        if self.key.as_ref() == Some(&key) {
+            return Ok(());
+        }
+        let mut core = self.hub.lock();
+        core.census.identify(self.outbox.id, key.clone(), &self.hub.settings)?;
+        if let Some(before) = self.key.replace(key) {
+            core.census.disown(self.outbox.id, &before);
         }
         Ok(())
     }

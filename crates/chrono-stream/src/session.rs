@@ -138,12 +138,19 @@ impl Session {
     }
 
     /// Answers a key: whose it is, or none for a wrong one.
+    ///
+    /// A stream that has a key changes to the new one, so that keys are rotated without a reconnect; a new key that is
+    /// wrong, or has as many streams as it may, is answered with an error and the old one stays.
     pub fn authenticate(&mut self, request: &AuthRequest, key: Option<KeyId>) {
         let id = request.id.as_ref();
+        let is_first = self.client.key().is_none();
         match key.map(|key| self.client.identify(key)) {
             Some(Ok(())) => self.notify(message::authenticated(id), None),
-            Some(Err(_full)) => self.close(CloseReason::TooManyConnections),
-            None if self.client.key().is_none() => self.close(CloseReason::Unauthorized),
+            Some(Err(_full)) if is_first => self.close(CloseReason::TooManyConnections),
+            Some(Err(full)) => {
+                self.notify(message::error(id, Code::TooManyConnections, &full.to_string()), None);
+            }
+            None if is_first => self.close(CloseReason::Unauthorized),
             None => self.refuse(id, "not a valid key"),
         }
     }

@@ -1,6 +1,7 @@
 //! A gateway as a process of its own: started, asked, stopped, killed.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -95,7 +96,9 @@ impl GatewayCommand {
             command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
         let log = child.stderr.take().context("no standard error")?;
         match listening(log) {
-            Ok(address) => Ok(Gateway { child, url: format!("{}://{address}", self.scheme()) }),
+            Ok(address) => {
+                Ok(Gateway { child, address, url: format!("{}://{address}", self.scheme()) })
+            }
             Err(reason) => {
                 child.kill()?;
                 let status = child.wait()?;
@@ -109,6 +112,7 @@ impl GatewayCommand {
 #[derive(Debug)]
 pub struct Gateway {
     child: Child,
+    address: SocketAddr,
     url: String,
 }
 
@@ -118,9 +122,34 @@ impl Gateway {
         &self.url
     }
 
+    /// Gives where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Gives its process id; under a wrapper, that of the wrapper.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Gives how much of its memory is resident, in KiB.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn resident_kib(&self) -> anyhow::Result<u64> {
+        let pid = self.pid().to_string();
+        let text = match std::fs::read_to_string(format!("/proc/{pid}/status")) {
+            Ok(status) => {
+                let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+                line.context("no VmRSS")?.to_owned()
+            }
+            // No such files on macOS.
+            Err(_absent) => {
+                let output = Command::new("ps").args(["-o", "rss=", "-p", &pid]).output()?;
+                String::from_utf8(output.stdout)?
+            }
+        };
+        Ok(text.trim().trim_end_matches(" kB").parse()?)
     }
 
     /// Makes a client with a key.
@@ -155,9 +184,18 @@ impl Gateway {
     /// # Errors
     /// When it does not end in time.
     pub fn stop(mut self) -> anyhow::Result<ExitStatus> {
+        self.terminate()?;
+        self.wait(STOP)
+    }
+
+    /// Asks it to stop, with SIGTERM, and does not wait.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn terminate(&self) -> anyhow::Result<()> {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         ensure!(sent.success(), "the signal was not sent");
-        self.wait(STOP)
+        Ok(())
     }
 
     /// Waits for it to end by itself.
@@ -187,7 +225,7 @@ impl Drop for Gateway {
 }
 
 /// Reads the log until the line that says where it listens; the rest is read away, so that the pipe never fills.
-fn listening(log: impl Read + Send + 'static) -> Result<String, String> {
+fn listening(log: impl Read + Send + 'static) -> Result<SocketAddr, String> {
     let (found, answer) = sync_channel(1);
     let reader = std::thread::Builder::new().name("gateway-log".to_owned());
     reader.spawn(move || read_log(log, &found)).map_err(|broken| broken.to_string())?;
@@ -197,15 +235,15 @@ fn listening(log: impl Read + Send + 'static) -> Result<String, String> {
     })
 }
 
-fn read_log(log: impl Read, found: &SyncSender<Result<String, String>>) {
+fn read_log(log: impl Read, found: &SyncSender<Result<SocketAddr, String>>) {
     let mut seen = String::new();
     let mut waiting = true;
     for line in BufReader::new(log).lines().map_while(Result::ok) {
         let address = line.split_once("\"address\":\"").and_then(|(_, rest)| rest.split_once('"'));
-        match address {
-            Some((address, _)) if waiting => {
+        match address.and_then(|(address, _)| address.parse().ok()) {
+            Some(address) if waiting => {
                 waiting = false;
-                drop(found.send(Ok(address.to_owned())));
+                drop(found.send(Ok(address)));
             }
             _ if waiting => seen.push_str(&(line + "\n")),
             // Errors of a running gateway are worth seeing beside a failed test.

@@ -4,20 +4,28 @@ use super::fault::SettingFault;
 
 /// Where to abort, as `place:nth`: on the `nth` time that the place is reached, counted from 1.
 const FAILPOINT: &str = "CHRONO_FAILPOINT";
+/// Where to panic, in the same words.
+const PANIC: &str = "CHRONO_PANIC";
 /// `1` acknowledges before COMMIT.
 const EARLY_ACK: &str = "CHRONO_EARLY_ACK";
 /// `OFF` does not wait for the disk.
 const SYNCHRONOUS: &str = "CHRONO_SYNCHRONOUS";
+/// How many ticks in memory are sealed into pages.
+const CYCLE_TICKS: &str = "CHRONO_CYCLE_TICKS";
 
 /// What a test build does wrong on purpose; the default is nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failpoints {
     /// The place where the process aborts, and how often it is reached until then.
     pub abort: Option<(String, u32)>,
+    /// The place where a task panics, in the same words; it counts when both are given.
+    pub panic: Option<(String, u32)>,
     /// Whether batches are acknowledged before they are committed.
     pub early_ack: bool,
     /// Whether commits are acknowledged before they are on the disk.
     pub unsynced: bool,
+    /// How many ticks in memory start a cycle of the store, so that a short test sees some.
+    pub cycle_ticks: Option<u64>,
 }
 
 impl Failpoints {
@@ -39,10 +47,12 @@ impl Failpoints {
             }
         };
         let mut found = Self::default();
-        read(FAILPOINT, "a place and a number from 1, such as before_commit:3", &mut |text| {
-            found.abort = abort(text);
-            found.abort.is_some()
-        });
+        for (name, slot) in [(FAILPOINT, &mut found.abort), (PANIC, &mut found.panic)] {
+            read(name, "a place and a number from 1, such as before_commit:3", &mut |text| {
+                *slot = place(text);
+                slot.is_some()
+            });
+        }
         read(EARLY_ACK, "1", &mut |text| {
             found.early_ack = text == "1";
             found.early_ack
@@ -51,11 +61,15 @@ impl Failpoints {
             found.unsynced = text == "OFF";
             matches!(text, "FULL" | "OFF")
         });
+        read(CYCLE_TICKS, "a number from 1", &mut |text| {
+            found.cycle_ticks = text.parse().ok().filter(|ticks| *ticks > 0);
+            found.cycle_ticks.is_some()
+        });
         found
     }
 }
 
-fn abort(text: &str) -> Option<(String, u32)> {
+fn place(text: &str) -> Option<(String, u32)> {
     let (place, nth) = text.split_once(':')?;
     let nth = nth.parse().ok().filter(|nth| *nth > 0)?;
     Some((place.to_owned(), nth))
@@ -78,16 +92,30 @@ mod tests {
     #[test]
     fn a_test_build_is_right_unless_told_otherwise() {
         assert_eq!(read(&[]), (Failpoints::default(), Vec::new()));
-        let (told, faults) =
-            read(&[(FAILPOINT, "after_insert:7"), (EARLY_ACK, "1"), (SYNCHRONOUS, "OFF")]);
+        let (told, faults) = read(&[
+            (FAILPOINT, "after_insert:7"),
+            (EARLY_ACK, "1"),
+            (SYNCHRONOUS, "OFF"),
+            (CYCLE_TICKS, "9"),
+        ]);
         let abort = Some(("after_insert".to_owned(), 7));
-        assert_eq!(told, Failpoints { abort, early_ack: true, unsynced: true });
+        let cycle_ticks = Some(9);
+        let wished =
+            Failpoints { abort, panic: None, early_ack: true, unsynced: true, cycle_ticks };
+        assert_eq!(told, wished);
         assert!(faults.is_empty());
+        let (told, _) = read(&[(PANIC, "mid_publish:1")]);
+        assert_eq!(told.panic, Some(("mid_publish".to_owned(), 1)));
     }
 
     #[test]
     fn a_wrong_wish_is_a_fault() {
-        let wrong = [(FAILPOINT, "before_commit:0"), (EARLY_ACK, "yes"), (SYNCHRONOUS, "off")];
+        let wrong = [
+            (FAILPOINT, "before_commit:0"),
+            (EARLY_ACK, "yes"),
+            (SYNCHRONOUS, "off"),
+            (CYCLE_TICKS, "0"),
+        ];
         assert_eq!(
             read(&wrong),
             (Failpoints::default(), wrong.map(|(name, _)| name.into()).into())

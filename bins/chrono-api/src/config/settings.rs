@@ -11,20 +11,18 @@ pub struct Setting {
     pub secret: bool,
     /// What it does, and both failure directions.
     pub help: &'static str,
-    /// What the example sets it to, where a production gateway should not keep the default.
-    pub production: Option<&'static str>,
 }
 
 const fn plain(name: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting { name, default: Some(default), secret: false, help, production: None }
+    Setting { name, default: Some(default), secret: false, help }
 }
 
 const fn off(name: &'static str, help: &'static str) -> Setting {
-    Setting { name, default: None, secret: false, help, production: None }
+    Setting { name, default: None, secret: false, help }
 }
 
 const fn secret(name: &'static str, help: &'static str) -> Setting {
-    Setting { name, default: None, secret: true, help, production: None }
+    Setting { name, default: None, secret: true, help }
 }
 
 /// Every setting, in the order in which they are shown.
@@ -47,7 +45,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "CHRONO_DATA_DIR",
         "./chrono-data",
-        "Directory of the embedded store. Everything acknowledged is in here: back it up.",
+        "Directory of the embedded store. After a stop its chrono.db alone holds everything: back that up, and while the gateway runs with: sqlite3 chrono.db \".backup copy.db\"",
     ),
     secret(
         "DATABASE_URL",
@@ -102,7 +100,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "HTTP_MAX_CONNECTIONS",
         "12000",
-        "Open connections. Too low refuses clients, too high runs out of file descriptors.",
+        "Open connections; fewer where the system's limit of open files is lower. Too low refuses clients, too high lets a flood take the memory.",
     ),
     plain(
         "HTTP_MAX_CONNECTIONS_PER_IP",
@@ -144,14 +142,11 @@ pub const SETTINGS: &[Setting] = &[
         "5000",
         "Milliseconds between consensus snapshots, and the oldest a latest consensus may be. Too low costs CPU and disk, too high makes it old.",
     ),
-    Setting {
-        production: Some("3"),
-        ..plain(
-            "CONSENSUS_MIN_SOURCES",
-            "1",
-            "Fewest fresh sources for a consensus price. Too low trusts a single venue, too high answers no_quorum.",
-        )
-    },
+    plain(
+        "CONSENSUS_MIN_SOURCES",
+        "1",
+        "Fewest fresh sources for a consensus price; a query may ask for more, never for fewer. Too low trusts a single venue, too high answers no_quorum. In production 3: of three sources one that is wrong can be outvoted.",
+    ),
     off(
         "CONSENSUS_MAX_AGE",
         "Oldest price that votes, per symbol pattern, first match wins: FLR/*:60s,*:300s; unset is 300s for all. Too low loses slow feeds, too high lets dead ones vote.",

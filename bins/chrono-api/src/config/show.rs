@@ -28,16 +28,14 @@ pub fn effective(sources: &Sources) -> String {
 /// Gives the commented `.env.example`.
 pub fn example() -> String {
     let mut text = String::from(
-        "# Settings of chrono-api. Lines with # show the defaults; flags win over the environment, the environment\n\
-         # over the file of --config. A secret NAME may also be read from the file that NAME_FILE names.\n",
+        "# Settings of chrono-api and their defaults. Flags win over the environment, the environment over the file of\n\
+         # --config. A secret NAME may also be read from the file that NAME_FILE names. No .env is read by itself; copy\n\
+         # this file to .env, take the # from what you set, and load it with: set -a; . ./.env; set +a\n",
     );
     for setting in SETTINGS {
         text.push('\n');
         wrap(&mut text, setting);
-        let line = match setting.production {
-            Some(value) => format!("{}={value}\n", setting.name),
-            None => format!("# {}={}\n", setting.name, setting.default.unwrap_or_default()),
-        };
+        let line = format!("# {}={}\n", setting.name, setting.default.unwrap_or_default());
         text.push_str(&line);
     }
     text

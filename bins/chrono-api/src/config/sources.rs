@@ -136,7 +136,8 @@ impl Sources {
             self.fault(
                 key,
                 None,
-                "a known setting in lower case; see `chrono-api config`".to_owned(),
+                "a known setting in lower case, such as port = 3001; see `chrono-api config`"
+                    .to_owned(),
             );
             return;
         };

@@ -45,6 +45,17 @@ fn every_fault_is_named_at_once() {
 }
 
 #[test]
+fn a_log_level_names_a_level() {
+    for text in ["info", "WARN", "off", "info,chrono_stream=debug", "chrono_api=trace"] {
+        assert_eq!(load(&from(&[("LOG_LEVEL", text)])).unwrap().log.filter, text);
+    }
+    for text in ["loud", "info,loud", "chrono_api=loud", "chrono_stream"] {
+        let faults = load(&from(&[("LOG_LEVEL", text)])).unwrap_err();
+        assert!(faults.0.iter().all(|fault| fault.name == "LOG_LEVEL"), "{text}: {faults}");
+    }
+}
+
+#[test]
 fn what_is_not_built_yet_says_so() {
     for name in ["DATABASE_URL", "REDIS_URL"] {
         let faults =
@@ -72,6 +83,32 @@ fn secrets_are_masked_and_may_come_from_a_file() {
     assert!(
         shown.contains("ADMIN_API_KEYS=********  # environment") && !shown.contains("0123456789")
     );
+}
+
+#[test]
+fn the_example_is_a_shell_s_and_sets_the_defaults() {
+    let dir = tempfile::tempdir().unwrap();
+    let uncommented = example().replace("\n# ", "\n");
+    let settings = uncommented.lines().filter(|line| {
+        SETTINGS.iter().any(|setting| line.starts_with(&format!("{}=", setting.name)))
+    });
+    let lines: Vec<&str> = settings.collect();
+    assert_eq!(lines.len(), SETTINGS.len());
+    std::fs::write(dir.path().join(".env"), lines.join("\n")).unwrap();
+    let printed = std::process::Command::new("sh")
+        .args(["-c", "set -a; . ./.env; set +a; env"])
+        .current_dir(dir.path())
+        .env_clear()
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let sourced = Sources::defaults().with_variables(|name| {
+        printed.lines().find_map(|line| line.strip_prefix(&format!("{name}="))).map(str::to_owned)
+    });
+    for setting in SETTINGS {
+        let held = |sources: &Sources| sources.get(setting.name).map(|value| value.text.clone());
+        assert_eq!(held(&sourced), held(&Sources::defaults()), "{}", setting.name);
+    }
 }
 
 #[test]

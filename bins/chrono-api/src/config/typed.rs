@@ -12,6 +12,8 @@ use chrono_auth::{ConfiguredKey, Role, Tier};
 use chrono_ingest::NameLimits;
 use chrono_query::{ConsensusSettings, ConsensusTexts};
 use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::fault::{Faults, SettingFault};
 use super::sources::{Origin, Sources};
@@ -130,6 +132,13 @@ impl TryFrom<&Sources> for Config {
     }
 }
 
+/// Tells whether every part of a filter names a level; a bare word that names none would be taken for a module, and
+/// silence all others.
+fn is_filter(text: &str) -> bool {
+    let names_level = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    EnvFilter::try_new(text).is_ok() && text.split(',').all(names_level)
+}
+
 struct Reader<'s> {
     sources: &'s Sources,
     faults: Vec<SettingFault>,
@@ -218,12 +227,9 @@ impl Reader<'_> {
 
     fn log(&mut self) -> LogConfig {
         let filter = self.text("LOG_LEVEL").unwrap_or_default();
-        if tracing_subscriber::EnvFilter::try_new(&filter).is_err() || filter.is_empty() {
-            self.fault(
-                "LOG_LEVEL",
-                Some(filter.clone()),
-                "error, warn, info, debug, trace or a filter",
-            );
+        if !is_filter(&filter) {
+            let expected = "error, warn, info, debug, trace, off, or a filter such as info,chrono_stream=debug";
+            self.fault("LOG_LEVEL", Some(filter.clone()), expected);
         }
         let development = match self.text("NODE_ENV").as_deref() {
             Some("development") => true,

@@ -67,7 +67,9 @@ impl Call {
 
     /// Gives the value of a header that stands once and is text.
     pub fn header(&self, name: &HeaderName) -> Option<&str> {
-        self.request.headers().get(name)?.to_str().ok()
+        let mut values = self.request.headers().get_all(name).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return None };
+        value.to_str().ok()
     }
 
     /// Reads the query string, in which only the names `allowed` may stand.

@@ -5,12 +5,12 @@ use std::error::Error;
 use std::fmt::Write;
 
 use chrono_auth::Decision;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
+use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
-use super::{Reply, RequestId};
-use crate::http::{Body, BodyFault, BoxError, Refusal};
+use super::{Reply, RequestId, json_bytes};
+use crate::http::{BodyFault, BoxError, Refusal};
 
 /// Longest part of what was received that an error repeats, in characters.
 const RECEIVED_CHARS_MAX: usize = 128;
@@ -44,8 +44,6 @@ pub enum ErrorCode {
     Internal,
     /// The store did not do it.
     Database,
-    /// Neither memory nor store could answer.
-    Cache,
     /// Too much is waiting already.
     Overloaded,
     /// The connection to the store broke during the commit; the same idempotency key tells.
@@ -68,7 +66,6 @@ impl ErrorCode {
             Self::RateLimitExceeded => ("RATE_LIMIT_EXCEEDED", StatusCode::TOO_MANY_REQUESTS),
             Self::Internal => ("INTERNAL_ERROR", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Database => ("DATABASE_ERROR", StatusCode::SERVICE_UNAVAILABLE),
-            Self::Cache => ("CACHE_ERROR", StatusCode::SERVICE_UNAVAILABLE),
             Self::Overloaded => ("OVERLOADED", StatusCode::SERVICE_UNAVAILABLE),
             Self::OutcomeUnknown => ("OUTCOME_UNKNOWN", StatusCode::SERVICE_UNAVAILABLE),
         }
@@ -140,6 +137,7 @@ struct Fault {
     decision: Option<Decision>,
     allow: Option<HeaderValue>,
     retry_after_s: Option<u32>,
+    closes: bool,
     source: Option<BoxError>,
 }
 
@@ -154,6 +152,7 @@ impl ApiError {
             decision: None,
             allow: None,
             retry_after_s: None,
+            closes: code.status() == StatusCode::REQUEST_TIMEOUT,
             source: None,
         }))
     }
@@ -207,6 +206,13 @@ impl ApiError {
         self
     }
 
+    /// Ends the connection after the answer: what else comes on it may not be what it seems.
+    #[must_use]
+    fn and_close(mut self) -> Self {
+        self.0.closes = true;
+        self
+    }
+
     /// Adds the reason, for the log only.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
@@ -250,14 +256,13 @@ impl ApiError {
         };
         // Strings and numbers only: writing them to memory does not fail.
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
-        let mut response = Response::new(Body::whole(body));
+        let mut response = json_bytes(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::REQUEST_TIMEOUT {
+        if fault.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
@@ -277,6 +282,11 @@ impl From<Refusal> for ApiError {
             Refusal::UriTooLong => Self::new(ErrorCode::UriTooLong, "The URI is too long"),
             Refusal::Host => {
                 Self::new(ErrorCode::Validation, "Exactly one valid Host header is expected")
+                    .and_close()
+            }
+            Refusal::TransferEncoding => {
+                Self::new(ErrorCode::Validation, "The transfer coding must be chunked, once")
+                    .and_close()
             }
             Refusal::ContentEncoding(received) => {
                 Self::invalid("Content-Encoding", Some(&received), "identity")

@@ -13,6 +13,9 @@ use super::percent::decode;
 use super::{Access, ApiError, ErrorCode, KeyPlace, Route};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// What a request without a good key is told.
+const NO_KEY: &str =
+    "Missing or invalid API key: send one as `Authorization: Bearer KEY` or `X-API-Key: KEY`";
 /// The scheme of a key in the Authorization header.
 const BEARER: &str = "Bearer";
 
@@ -137,7 +140,7 @@ impl Gate {
     fn refuse(&self, from: IpAddr) -> ApiError {
         let decision = self.failures.check(Bucket::Address(customer_of(from)), self.failures_max);
         if decision.allowed {
-            ApiError::new(ErrorCode::Unauthorized, "Missing or invalid API key")
+            ApiError::new(ErrorCode::Unauthorized, NO_KEY)
         } else {
             ApiError::rate_limited(Some(decision))
         }

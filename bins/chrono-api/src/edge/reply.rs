@@ -19,9 +19,13 @@ pub fn json(value: &impl Serialize) -> Result<Reply, ApiError> {
     serde_json::to_vec(value).map(json_bytes).map_err(ApiError::internal)
 }
 
-/// Answers 200 with JSON that is written already.
+/// Answers 200 with JSON that is written already, and ends it as a line, so that no shell's prompt stands behind it.
 pub fn json_bytes(bytes: impl Into<Bytes>) -> Reply {
-    with_type("application/json", bytes)
+    // No copy unless somebody else holds the bytes or they fill their memory.
+    let mut line = Vec::from(bytes.into());
+    line.reserve_exact(1);
+    line.push(b'\n');
+    with_type("application/json", line)
 }
 
 /// Answers 200 with content of a type.

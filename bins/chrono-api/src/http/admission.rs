@@ -8,9 +8,6 @@ use chrono_auth::customer_of;
 
 use super::Settings;
 
-/// The least that running out of descriptors teaches: a listener with few connections is not the one that used them up.
-const LEARNED_MIN: usize = 64;
-
 /// Says which bound a connection met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
@@ -32,13 +29,13 @@ impl Full {
 #[derive(Debug)]
 pub(super) struct Admission {
     counts: Mutex<Counts>,
+    open_max: usize,
     per_address_max: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Counts {
     open: usize,
-    open_max: usize,
     by_address: HashMap<IpAddr, usize>,
 }
 
@@ -51,16 +48,19 @@ pub(super) struct Permit {
 
 impl Admission {
     pub(super) fn new(settings: &Settings) -> Self {
-        let counts =
-            Counts { open: 0, open_max: settings.connections_max, by_address: HashMap::new() };
-        Self { counts: Mutex::new(counts), per_address_max: settings.connections_per_ip_max }
+        let Settings { connections_max, connections_per_ip_max, .. } = *settings;
+        Self {
+            counts: Mutex::default(),
+            open_max: connections_max,
+            per_address_max: connections_per_ip_max,
+        }
     }
 
     /// Gives a place to a connection from an address, if there is one.
     pub(super) fn try_admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Full> {
         let address = customer_of(address);
         let mut counts = self.counts();
-        if counts.open >= counts.open_max {
+        if counts.open >= self.open_max {
             return Err(Full::All);
         }
         let of_address = counts.by_address.entry(address).or_insert(0);
@@ -69,17 +69,8 @@ impl Admission {
         }
         *of_address += 1;
         counts.open += 1;
-        set_gauge(counts.open);
+        gauge().increment(1.0);
         Ok(Permit { admission: Arc::clone(self), address })
-    }
-
-    /// Learns that the process has no descriptor left: from now on a tenth of those that connections hold stays free,
-    /// for the store's files and for whoever asks how things are.
-    pub(super) fn learn_descriptor_limit(&self) -> usize {
-        let mut counts = self.counts();
-        let held = (counts.open - counts.open / 10).max(LEARNED_MIN);
-        counts.open_max = counts.open_max.min(held);
-        counts.open_max
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -91,7 +82,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
         counts.open = counts.open.saturating_sub(1);
-        set_gauge(counts.open);
+        gauge().decrement(1.0);
         if let Some(of_address) = counts.by_address.get_mut(&self.address) {
             *of_address = of_address.saturating_sub(1);
             if *of_address == 0 {
@@ -101,9 +92,9 @@ impl Drop for Permit {
     }
 }
 
-fn set_gauge(open: usize) {
+/// Counts the connections of every listener together.
+fn gauge() -> metrics::Gauge {
     metrics::gauge!("http_connections_active")
-        .set(f64::from(u32::try_from(open).unwrap_or(u32::MAX)));
 }
 
 #[cfg(test)]
@@ -138,13 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn running_out_of_descriptors_leaves_a_tenth_free() {
-        let admission = admission(1_000, 1_000);
-        let mut open: Vec<Permit> = (0..200).map(|_| admission.try_admit(ip(1)).unwrap()).collect();
-        assert_eq!(admission.learn_descriptor_limit(), 180);
-        assert_eq!(admission.try_admit(ip(1)).unwrap_err(), Full::All);
-        open.truncate(179);
-        let _last = admission.try_admit(ip(1)).unwrap();
-        assert_eq!(admission.try_admit(ip(1)).unwrap_err(), Full::All);
+    fn a_network_of_ip_6_that_one_customer_has_is_one_address() {
+        let admission = admission(9, 2);
+        let ip = |text: &str| text.parse().unwrap();
+        let _first = admission.try_admit(ip("2001:db8:0:1::1")).unwrap();
+        let _second = admission.try_admit(ip("2001:db8:0:1:ffff::2")).unwrap();
+        assert_eq!(admission.try_admit(ip("2001:db8:0:1::3")).unwrap_err(), Full::Address);
+        let _other = admission.try_admit(ip("2001:db8:0:2::1")).unwrap();
     }
 }

@@ -16,8 +16,6 @@ use crate::supervisor::Supervisor;
 
 /// How long accepting rests when the process has no descriptor left; without it the loop would spin.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
-/// "Too many open files" of this process, on Linux, macOS and the BSDs alike.
-const EMFILE: i32 = 24;
 
 /// Accepts connections on one listener and serves them.
 #[derive(Debug)]
@@ -56,6 +54,7 @@ impl<A: Answer> Server<A> {
     /// # Cancel safety
     /// May be dropped at any point; connections live on under the supervisor.
     pub async fn run(&self) {
+        let mut is_resting = false;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -63,9 +62,21 @@ impl<A: Answer> Server<A> {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.admit(stream, peer),
+                Ok((stream, peer)) => {
+                    is_resting = false;
+                    self.admit(stream, peer);
+                }
                 Err(fault) if is_peers(&fault) => {}
-                Err(fault) => self.rest(&fault).await,
+                Err(fault) => {
+                    metrics::counter!("http_connections_refused_total", "reason" => "accept")
+                        .increment(1);
+                    // Said once until it works again: it comes ten times a second.
+                    if !std::mem::replace(&mut is_resting, true) {
+                        let error = &fault as &dyn std::error::Error;
+                        tracing::error!(error, "accept fails; it is tried again and again");
+                    }
+                    sleep(EXHAUSTED_PAUSE).await;
+                }
             }
         }
     }
@@ -86,16 +97,6 @@ impl<A: Answer> Server<A> {
                 tracing::debug!(%peer, reason = full.as_str(), "connection refused");
             }
         }
-    }
-
-    async fn rest(&self, fault: &io::Error) {
-        metrics::counter!("http_connections_refused_total", "reason" => "accept").increment(1);
-        tracing::error!(error = fault as &dyn std::error::Error, "accept failed");
-        if fault.raw_os_error() == Some(EMFILE) {
-            let connections_max = self.admission.learn_descriptor_limit();
-            tracing::warn!(connections_max, "fewer connections from now on");
-        }
-        sleep(EXHAUSTED_PAUSE).await;
     }
 }
 

@@ -1,6 +1,8 @@
 //! What every request must satisfy, whatever it asks for.
 
-use hyper::header::{CONTENT_ENCODING, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{
+    CONTENT_ENCODING, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use hyper::http::uri::Authority;
 use hyper::{Request, Uri};
 
@@ -16,6 +18,9 @@ pub enum Refusal {
     /// There must be exactly one Host header, and a valid one: others are how requests are smuggled.
     #[error("exactly one valid Host header is expected")]
     Host,
+    /// A body's transfer coding is `chunked`, said once: whoever stands before us may read others in another way.
+    #[error("the transfer coding must be chunked, once")]
+    TransferEncoding,
     /// Bodies are taken as they are; the given encoding is not.
     #[error("the body must not be encoded")]
     ContentEncoding(String),
@@ -35,6 +40,11 @@ pub fn screen<B>(request: &Request<B>) -> Result<(), Refusal> {
     }
     if !has_one_host(headers) {
         return Err(Refusal::Host);
+    }
+    if headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some()
+        || unlike(headers, &TRANSFER_ENCODING, "chunked").is_some()
+    {
+        return Err(Refusal::TransferEncoding);
     }
     if let Some(encoding) = unlike(headers, &CONTENT_ENCODING, "identity") {
         return Err(Refusal::ContentEncoding(encoding));
@@ -92,6 +102,19 @@ mod tests {
         let uri = |bytes: usize| format!("/{}", "a".repeat(bytes - 1));
         assert_eq!(screen(&request(&uri(8_192), &[(HOST, "a")])), Ok(()));
         assert_eq!(screen(&request(&uri(8_193), &[(HOST, "a")])), Err(Refusal::UriTooLong));
+    }
+
+    #[test]
+    fn a_body_is_chunked_once_or_not_at_all() {
+        let with = |codings: &[&'static str]| {
+            let codings = codings.iter().map(|coding| (TRANSFER_ENCODING, *coding));
+            let headers: Vec<_> = std::iter::once((HOST, "a")).chain(codings).collect();
+            screen(&request("/", &headers))
+        };
+        assert_eq!((with(&["chunked"]), with(&["Chunked"])), (Ok(()), Ok(())));
+        for codings in [&["chunked", "chunked"][..], &["chunked, chunked"], &["gzip, chunked"]] {
+            assert_eq!(with(codings), Err(Refusal::TransferEncoding), "{codings:?}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) fn consensus(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<
 }
 
 fn consensus_query(query: &Query<'_>) -> Result<ConsensusQuery, ApiError> {
-    let expected = "a number from 1 to 1000";
+    let expected = "a whole number above zero";
     Ok(ConsensusQuery {
         symbols: question::symbols(query)?,
         at: question::time(query, "timestamp")?,

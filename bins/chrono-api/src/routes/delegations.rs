@@ -86,6 +86,7 @@ fn account(query: &Query<'_>, name: &'static str) -> Result<Option<AccountId>, A
 }
 
 async fn take_in(app: Arc<App>, mut call: Call) -> Result<Reply, ApiError> {
+    call.query(&[])?;
     expect_json(&call)?;
     let body = call.read_body().await?;
     let expected = "{\"delegations\":[{delegator_id, provider_id, amount, percentage, timestamp, metadata}]}, all strings";

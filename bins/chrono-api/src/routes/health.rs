@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono_domain::Timestamp;
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use serde::Serialize;
@@ -40,16 +39,18 @@ struct Ready {
 }
 
 /// Says that the process runs.
-pub(crate) fn live(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
+pub(crate) fn live(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
     Box::pin(async move {
+        call.query(&[])?;
         let uptime_seconds = app.clock.uptime().as_secs();
         json(&serde_json::json!({"status": "alive", "uptime_seconds": uptime_seconds}))
     })
 }
 
 /// Says how each part is.
-pub(crate) fn health(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
+pub(crate) fn health(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
     Box::pin(async move {
+        call.query(&[])?;
         let (store_well, stream_well) =
             (store_faults(&app).await.is_empty(), stream_faults(&app).is_empty());
         let status = match (store_well, stream_well) {
@@ -62,7 +63,7 @@ pub(crate) fn health(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Re
             redis: "embedded",
             websocket: if stream_well { "healthy" } else { "degraded" },
         };
-        let timestamp = to_millis(app.clock.now()).to_string();
+        let timestamp = app.clock.now().to_millis().to_string();
         let mut reply = json(&Health {
             status,
             timestamp,
@@ -109,20 +110,21 @@ fn stream_faults(app: &App) -> Vec<String> {
     app.supervisor.faults().into_iter().filter(|fault| fault.starts_with(HUB_TASK)).collect()
 }
 
-/// Cuts a time to milliseconds, as the spec shows it here.
-fn to_millis(at: Timestamp) -> Timestamp {
-    at.minus(Duration::from_micros(at.micros().unsigned_abs() % 1_000))
-}
-
 async fn store_faults(app: &App) -> Vec<String> {
     let mut faults = Vec::new();
     match timeout(PROBE, app.store.stats()).await {
         Ok(Ok(_stats)) => {}
-        Ok(Err(error)) => faults.push(format!("the store cannot be read: {error}")),
+        Ok(Err(error)) => faults.push(format!("the store does not work: {}", whole(&error))),
         Err(_elapsed) => faults.push("the store does not answer".to_owned()),
     }
     if app.ingest.failed_within(COMMIT_FAULT) {
         faults.push("the last commit failed".to_owned());
     }
     faults
+}
+
+/// Prints an error with its causes: whoever reads it has no log at hand.
+fn whole(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -36,6 +36,7 @@ pub(crate) fn ingest(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Rep
 
 async fn take_in(app: Arc<App>, mut call: Call) -> Result<Reply, ApiError> {
     let started = app.clock.uptime();
+    call.query(&[])?;
     expect_json(&call)?;
     let mut body = mutable(call.read_body().await?);
     let batch = ParsedBatch::parse(&mut body, app.clock.now())?;

@@ -24,8 +24,9 @@ pub(crate) fn scrape_here(
 }
 
 /// Answers every metric; 404 when metrics are off.
-pub(crate) fn scrape(app: Arc<App>, _call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
+pub(crate) fn scrape(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
     Box::pin(async move {
+        call.query(&[])?;
         let handle = app
             .metrics
             .as_ref()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono_domain::{NameError, Source, Symbol, Timestamp};
+use chrono_domain::{Source, Symbol, Timestamp};
 use chrono_query::{QueryError, SYMBOLS_MAX};
 use chrono_storage::StoreError;
 use tokio::time::timeout;
@@ -12,6 +12,9 @@ use crate::edge::{ApiError, ErrorCode, Query, Reply, json_bytes};
 
 /// How long the store may take to answer; half a second of the promised five is left for everything else.
 const READ_DEADLINE: Duration = Duration::from_millis(4_500);
+
+/// A symbol as queries take it: wider than what a batch must send.
+const SYMBOL: &str = "BASE/QUOTE or BASE-QUOTE in any case, each side 1 to 20 letters, digits, dots, underscores, dashes";
 
 /// Waits for an answer, but not for long.
 pub(super) async fn answer(
@@ -24,19 +27,17 @@ pub(super) async fn answer(
 
 /// Reads `symbol`.
 pub(super) fn symbol(query: &Query<'_>) -> Result<Symbol, ApiError> {
-    let text = query.one("symbol", NameError::Symbol.expected())?;
-    Symbol::parse_query(text)
-        .map_err(|broken| ApiError::invalid("symbol", Some(text), broken.expected()))
+    parse_symbol("symbol", query.one("symbol", SYMBOL)?)
+}
+
+fn parse_symbol(name: &'static str, text: &str) -> Result<Symbol, ApiError> {
+    Symbol::parse_query(text).map_err(|_broken| ApiError::invalid(name, Some(text), SYMBOL))
 }
 
 /// Reads `symbols`, separated by commas.
 pub(super) fn symbols(query: &Query<'_>) -> Result<Vec<Symbol>, ApiError> {
     let texts = query.list("symbols", "symbols such as BTC/USD,ETH/USD", SYMBOLS_MAX)?;
-    let parse = |text: &str| {
-        Symbol::parse_query(text)
-            .map_err(|broken| ApiError::invalid("symbols", Some(text), broken.expected()))
-    };
-    texts.into_iter().map(parse).collect()
+    texts.into_iter().map(|text| parse_symbol("symbols", text)).collect()
 }
 
 /// Reads `source`, if it is there.
@@ -100,7 +101,8 @@ mod tests {
     #[test]
     fn every_error_has_its_code() {
         let symbol = Symbol::try_new("A/B").unwrap();
-        let invalid = QueryError::Invalid { field: "from", received: "x".into(), expected: "y" };
+        let invalid =
+            QueryError::Invalid { field: "from", received: "x".into(), expected: "y".into() };
         assert_eq!(code(invalid), ErrorCode::Validation);
         assert_eq!(code(QueryError::NotFound { symbols: vec![symbol] }), ErrorCode::NotFound);
         assert_eq!(code(QueryError::TooLarge { symbol, ticks_max: 1 }), ErrorCode::Overloaded);
@@ -118,5 +120,6 @@ mod tests {
         for raw in ["symbols=", "symbols=A/B,", "symbols=A/B,X", ""] {
             assert!(read(raw).is_err(), "{raw}");
         }
+        assert!(format!("{:?}", read("symbols=btcusd")).contains("in any case"));
     }
 }

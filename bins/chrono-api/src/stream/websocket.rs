@@ -29,6 +29,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 impl StreamService {
     /// Takes the socket of a request over.
     pub(crate) fn websocket(&self, mut call: Call) -> Result<Reply, ApiError> {
+        call.query(&["key"])?;
         let reply = accept(call.request().headers())?;
         let from = call.peer().ip();
         let session = Session::new(self.connect(from, call.principal())?, Peer::Talking);

@@ -1,5 +1,7 @@
 //! Ends at chosen places around the commit, and builds that are wrong on purpose.
 
+mod panics;
+
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 

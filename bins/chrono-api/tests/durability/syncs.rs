@@ -12,17 +12,13 @@ fn system_calls_are_traced_on_linux_only() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::path::Path;
-    use std::time::Duration;
-
-    use anyhow::{Context, bail, ensure};
+    use anyhow::ensure;
     use chrono_domain::{Clock, SystemClock};
     use chrono_testkit::ledger::{SentBatch, SentFeed};
-    use chrono_testkit::{GatewayCommand, INTERNAL_KEY, has_program, scratch};
-    use tokio::time::sleep;
+    use chrono_testkit::{GatewayCommand, INTERNAL_KEY, scratch};
 
     use crate::feeds::posted;
-    use crate::trace::{Call, calls};
+    use crate::trace::{Call, Tracer, holds, is_reply};
 
     /// Batches posted one after the other.
     const BATCHES: usize = 50;
@@ -32,8 +28,6 @@ mod linux {
     /// <https://www.sqlite.org/fileformat2.html#walformat>.
     const FRAME_HEAD_BYTES: usize = 24;
     const FRAME_COMMIT: std::ops::Range<usize> = 4..8;
-    /// How long the tracer may take to end after the gateway.
-    const TRACER: Duration = Duration::from_secs(30);
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn each_reply_comes_after_its_fsync() -> anyhow::Result<()> {
@@ -64,18 +58,11 @@ mod linux {
 
     /// Posts batches to a traced gateway; gives what is wrong with each reply that came before its sync.
     async fn early_replies(variables: &[(&str, &str)]) -> anyhow::Result<Vec<String>> {
-        ensure!(
-            has_program("strace"),
-            "strace is needed to see system calls: apt-get install strace, or your system's like"
-        );
         let directory = scratch()?;
-        let trace = directory.path().join("trace");
-        let file = trace.to_str().context("a path in UTF-8")?;
-        // With -D the gateway is our own child, and not the tracer's.
-        let tracer = ["strace", "-D", "-f", "-y", "-xx", "-s", "65536", "-e", TRACED, "-o", file];
+        let tracer = Tracer::new(directory.path(), TRACED, &[])?;
+        let data = directory.path().join("data");
         let mut command =
-            GatewayCommand::new(env!("CARGO_BIN_EXE_chrono-api"), directory.path().join("data"))
-                .under(&tracer);
+            GatewayCommand::new(env!("CARGO_BIN_EXE_chrono-api"), data).under(&tracer.words());
         for (name, value) in variables {
             command = command.with(name, value);
         }
@@ -87,7 +74,7 @@ mod linux {
             ensure!(reply.ingested == batch.feeds.len(), "batch {number}: {}", reply.message);
         }
         ensure!(gateway.stop()?.success(), "the gateway does not stop as it should");
-        judge(&calls(&finished(&trace).await?))
+        judge(&tracer.calls().await?)
     }
 
     /// A batch that the trace can be searched for.
@@ -108,25 +95,9 @@ mod linux {
         format!("batch-{number:04}-is-here")
     }
 
-    /// Waits for the tracer to finish its file.
-    async fn finished(trace: &Path) -> anyhow::Result<String> {
-        let clock = SystemClock::new();
-        while clock.uptime() < TRACER {
-            let text = std::fs::read_to_string(trace)?;
-            // The first thread is the process, whose end is the last.
-            let main = text.split(' ').next().unwrap_or_default();
-            let last = text.lines().last().unwrap_or_default();
-            if last.starts_with(main) && last.contains(" +++ ") && text.ends_with('\n') {
-                return Ok(text);
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-        bail!("the trace does not end")
-    }
-
     /// Finds the replies that came before their batch was synced.
     fn judge(calls: &[Call]) -> anyhow::Result<Vec<String>> {
-        let replies: Vec<_> = calls.iter().filter(|call| is_reply(call)).collect();
+        let replies: Vec<_> = calls.iter().filter(|call| !is_log(call) && is_reply(call)).collect();
         ensure!(replies.len() == BATCHES, "{} replies in the trace", replies.len());
         let mut wrong = Vec::new();
         for (number, reply) in replies.into_iter().enumerate() {
@@ -135,11 +106,6 @@ mod linux {
             }
         }
         Ok(wrong)
-    }
-
-    fn is_reply(call: &Call) -> bool {
-        let writes = ["write", "writev", "sendto", "sendmsg"].contains(&call.name.as_str());
-        writes && !is_log(call) && holds(call, "HTTP/1.1 200 ") && holds(call, "\"ingested\":")
     }
 
     /// Demands that the transaction with the marker was synced before the reply began.
@@ -168,9 +134,5 @@ mod linux {
     fn is_commit(call: &Call) -> bool {
         let size = call.bytes.get(FRAME_COMMIT);
         call.bytes.len() == FRAME_HEAD_BYTES && size.is_some_and(|size| size != [0; 4])
-    }
-
-    fn holds(call: &Call, text: &str) -> bool {
-        call.bytes.windows(text.len()).any(|bytes| bytes == text.as_bytes())
     }
 }

@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use chrono_testkit::{GatewayCommand, PUBLIC_KEY, has_program, scratch};
-use serde_json::json;
+use chrono_testkit::{GatewayCommand, PUBLIC_KEY, scratch};
 
 use crate::ask::Answer;
 use crate::service::{BINARY, Service};
@@ -225,29 +224,4 @@ fn the_schema_is_checked_and_brought_up_to_date() {
     assert_eq!(check.status.code(), Some(1), "{}", text(&check.stdout));
     assert!(run_well(dir.path(), &["migrate"]).starts_with("applied: "));
     assert_eq!(run_well(dir.path(), &["migrate", "--check"]), "the schema is up to date\n");
-}
-
-#[test]
-fn people_read_the_ticks_with_the_sqlite_shell() {
-    if !has_program("sqlite3") {
-        eprintln!("no sqlite3 on the path: the view is not looked at");
-        return;
-    }
-    let service = Service::start();
-    let feed = json!({
-        "symbol": "BTC/USD", "price": "67230.00", "volume": null, "source": "binance",
-        "timestamp": "2025-10-09T12:34:56.123456789Z", "metadata": {"bid": "1.0"},
-    });
-    let batch = json!({"worker_id": "w-1", "timestamp": "2025-10-09T12:34:56Z", "feeds": [feed]});
-    service.post("/internal/ingest", &[], &batch).ok();
-    let ask = "SELECT symbol, price, volume IS NULL AS no_volume, timestamp, source, worker_id, metadata, ingested_at > timestamp AS later FROM price_feeds";
-    let file = service.data_dir().join("chrono.db");
-    let output = Command::new("sqlite3").arg("-json").arg(&file).arg(ask).output().unwrap();
-    let rows: serde_json::Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|fault| panic!("{fault}: {}", text(&output.stderr)));
-    let row = json!({
-        "symbol": "BTC/USD", "price": "67230.00", "no_volume": 1, "timestamp": "2025-10-09T12:34:56.123456Z",
-        "source": "binance", "worker_id": "w-1", "metadata": "{\"bid\":\"1.0\"}", "later": 1,
-    });
-    assert_eq!(rows, json!([row]));
 }

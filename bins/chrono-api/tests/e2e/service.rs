@@ -13,7 +13,7 @@ use crate::ask::{Answer, ask};
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_chrono-api");
 
 pub(crate) struct Service {
-    gateway: Gateway,
+    pub(crate) gateway: Gateway,
     command: GatewayCommand,
     dir: TempDir,
 }
@@ -25,11 +25,28 @@ impl Service {
 
     /// Starts with further settings.
     pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
-        let dir = scratch().unwrap();
         let with =
             |command: GatewayCommand, (name, value): &(&str, &str)| command.with(name, value);
-        let command = settings.iter().fold(GatewayCommand::new(BINARY, dir.path()), with);
+        Self::start_as(|command| settings.iter().fold(command, with))
+    }
+
+    /// Starts by a command that is changed before.
+    pub(crate) fn start_as(change: impl FnOnce(GatewayCommand) -> GatewayCommand) -> Self {
+        let dir = scratch().unwrap();
+        let command = change(GatewayCommand::new(BINARY, dir.path()));
         Self { gateway: command.start().unwrap(), command, dir }
+    }
+
+    /// Starts on a directory that is there already.
+    pub(crate) fn start_in(dir: TempDir) -> Self {
+        let command = GatewayCommand::new(BINARY, dir.path());
+        Self { gateway: command.start().unwrap(), command, dir }
+    }
+
+    /// Stops the gateway and leaves its directory.
+    pub(crate) fn stopped(self) -> TempDir {
+        assert!(self.gateway.stop().unwrap().success());
+        self.dir
     }
 
     /// Stops the gateway as an operator does, and starts it again on the same data.

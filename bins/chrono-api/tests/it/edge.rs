@@ -58,7 +58,7 @@ async fn path_and_query_are_decoded_and_checked() {
     let mut client = Client::connect(server.address).await;
     let key = key(ADMIN);
     let answer = client.ask("GET", "/prices/BTC%2FUSD?source=a%62c", &[&key]).await;
-    assert_eq!(answer.body, "{\"source\":\"abc\",\"symbol\":\"BTC/USD\"}");
+    assert_eq!(answer.body, "{\"source\":\"abc\",\"symbol\":\"BTC/USD\"}\n");
     for path in ["/prices/BTC%2", "/prices/x?form=1", "/prices/x?source=a&source=b"] {
         let answer = client.ask("GET", path, &[&key]).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "VALIDATION_ERROR"), "{path}");

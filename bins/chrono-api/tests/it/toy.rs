@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono_api::edge::{
-    Access, ApiError, Call, Edge, Gate, KeyPlace, Origins, Reply, Route, json, json_bytes,
+    Access, ApiError, Call, Edge, Gate, KeyPlace, Origins, Reply, Route, json, with_type,
 };
 use chrono_api::http::{Body, Server, Settings, Tls};
 use chrono_api::supervisor::{Policy, Supervisor};
@@ -55,14 +55,14 @@ pub(crate) struct Running {
 
 pub(crate) static ROUTES: &[Route<Toy>] = &[
     Route::get("/open", Access::Open, "open", |_toy, _call| {
-        Box::pin(ready(Ok(json_bytes("{\"open\":true}"))))
+        Box::pin(ready(Ok(with_type("application/json", "{\"open\":true}"))))
     }),
     Route::get("/prices/{symbol}", Access::Public, "price", |_toy, call| {
         Box::pin(ready(price(&call)))
     }),
     Route::post("/internal/echo", Access::Internal, "echo", |toy, call| Box::pin(echo(toy, call))),
     Route::get("/admin/keys", Access::Admin, "keys", |_toy, _call| {
-        Box::pin(ready(Ok(json_bytes("[]"))))
+        Box::pin(ready(Ok(with_type("application/json", "[]"))))
     }),
     Route::get("/panic", Access::Open, "panic", |_toy, _call| {
         Box::pin(async { panic!("the handler broke") })
@@ -138,13 +138,13 @@ fn price(call: &Call) -> Result<Reply, ApiError> {
 
 async fn echo(toy: Arc<Toy>, mut call: Call) -> Result<Reply, ApiError> {
     toy.begun.notify_one();
-    Ok(json_bytes(call.read_body().await?))
+    Ok(with_type("application/json", call.read_body().await?))
 }
 
 async fn slow(toy: Arc<Toy>) -> Result<Reply, ApiError> {
     toy.begun.notify_one();
     toy.go_on.notified().await;
-    Ok(json_bytes("{\"slow\":true}"))
+    Ok(with_type("application/json", "{\"slow\":true}"))
 }
 
 fn endless(toy: &Toy) -> Reply {
@@ -165,7 +165,7 @@ fn endless(toy: &Toy) -> Reply {
 
 fn who(call: &Call) -> Reply {
     let who = call.principal().map_or("nobody", |principal| principal.role.as_str());
-    json_bytes(format!("{{\"who\":\"{who}\"}}"))
+    with_type("application/json", format!("{{\"who\":\"{who}\"}}"))
 }
 
 /// Switches to a protocol that sends back what it gets.

@@ -114,7 +114,7 @@ async fn heads_that_are_too_large_are_refused() {
     let server = Running::start().await;
     let ask = async |path: &str, lines: &str| {
         let mut client = Client::connect(server.address).await;
-        client.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n{lines}\r\n")).await;
+        client.send_if_open(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n{lines}\r\n")).await;
         client.answer(true).await
     };
     assert_eq!(ask("/open", &"a: b\r\n".repeat(63)).await.status, 200);

@@ -62,7 +62,7 @@ async fn a_stop_tells_clients_when_to_come_back_and_exits_with_zero() {
         let client = Foreign::start(language, KeyPlace::Query, &gateway, PUBLIC_KEY, &["BTC/USD"]);
         clients.push(client.await);
     }
-    terminate(&gateway);
+    gateway.terminate().unwrap();
     for client in &mut clients {
         let heard = client.until(|heard| heard.closed.is_some()).await;
         let reconnect = &heard[heard.len() - 2].message;
@@ -108,7 +108,7 @@ async fn assert_stops_beside_stalled(mut gateway: Gateway, within: Duration) {
         ticker.post_run("BTC/USD", 100).await;
         reader.updates(100).await;
     }
-    terminate(&gateway);
+    gateway.terminate().unwrap();
     reader.next_of("reconnect").await;
     drop(reader);
     assert_eq!(gateway.wait(within).unwrap().code(), Some(0));
@@ -121,12 +121,6 @@ async fn a_client_that_closes_is_answered() {
     let mut socket = Socket::open(&gateway, PUBLIC_KEY).await;
     socket.subscribe(&["BTC/USD"], "latest").await;
     socket.close().await;
-}
-
-/// Asks the gateway to stop.
-fn terminate(gateway: &Gateway) {
-    let sent = Command::new("kill").args(["-TERM", &gateway.pid().to_string()]).status().unwrap();
-    assert!(sent.success());
 }
 
 /// Waits until the gateway follows the new key.

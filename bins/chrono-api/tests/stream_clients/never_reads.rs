@@ -1,10 +1,8 @@
 //! Clients that never read: what they cost the gateway, and everybody else.
 
 use std::collections::HashMap;
-use std::fs;
-use std::process::Command;
 
-use chrono_testkit::{Gateway, PUBLIC_KEY, scratch};
+use chrono_testkit::{PUBLIC_KEY, scratch};
 use serde_json::{Value, json};
 
 use crate::server_sent::Events;
@@ -16,7 +14,7 @@ const SYMBOLS: [&str; 3] = ["BTC/USD", "ETH/USD", "SOL/USD"];
 /// by itself.
 const STALLED: usize = 100;
 /// What one of them may cost.
-const COST_KIB_MAX: usize = 64;
+const COST_KIB_MAX: u64 = 64;
 /// Batches of 100 ticks, more than three megabytes of messages for each client: far more than the sockets between
 /// hold of them.
 const BATCHES: usize = 150;
@@ -32,11 +30,11 @@ async fn clients_that_never_read_cost_little_and_nobody_else_anything() {
 
     // What the same traffic takes by itself: the ring fills, caches grow.
     pump(&mut ticker, &mut fast).await;
-    let before = resident_kib(&gateway);
+    let before = gateway.resident_kib().unwrap();
     pump(&mut ticker, &mut fast).await;
-    let by_itself = resident_kib(&gateway).saturating_sub(before);
+    let by_itself = gateway.resident_kib().unwrap().saturating_sub(before);
 
-    let before = resident_kib(&gateway);
+    let before = gateway.resident_kib().unwrap();
     let mut stalled = Vec::new();
     let mut stalled_events = Vec::new();
     for mode in ["latest", "all"].into_iter().cycle().take(STALLED / 2) {
@@ -51,8 +49,8 @@ async fn clients_that_never_read_cost_little_and_nobody_else_anything() {
         stalled_events.push(Events::open(&gateway, &SYMBOLS, None).await);
     }
     pump(&mut ticker, &mut fast).await;
-    let beside_stalled = resident_kib(&gateway).saturating_sub(before);
-    let cost = beside_stalled.saturating_sub(by_itself) / STALLED;
+    let beside_stalled = gateway.resident_kib().unwrap().saturating_sub(before);
+    let cost = beside_stalled.saturating_sub(by_itself) / STALLED as u64;
     println!(
         "grows by {by_itself} KiB by itself, {beside_stalled} KiB beside {STALLED} stalled clients"
     );
@@ -91,17 +89,4 @@ async fn pump(ticker: &mut Ticker, fast: &mut Socket) {
         ticker.post_run(symbol, BATCH).await;
         assert_eq!(fast.updates(BATCH).await.0, ticker.data_of(&SYMBOLS, from));
     }
-}
-
-/// What of the gateway is in memory.
-fn resident_kib(gateway: &Gateway) -> usize {
-    let pid = gateway.pid().to_string();
-    let text = if let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) {
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().to_owned()
-    } else {
-        // No such files on macOS.
-        let output = Command::new("ps").args(["-o", "rss=", "-p", &pid]).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    text.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -26,6 +26,13 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Posts recorded ticks from NDJSON files.
+    ///
+    /// Each line is a feed as POST /internal/ingest takes it:
+    ///
+    /// {"symbol":"BTC/USD","price":"67234.56","volume":"0.250","source":"binance","timestamp":"2025-10-09T12:34:56Z"}
+    ///
+    /// volume and metadata may be left out. Ticks of whatever age are stored. A second replay of the same file stores
+    /// its ticks a second time, unless it gets the first one's --run ID.
     Replay(ReplayArguments),
     /// Posts what seeded simulated exchanges trade.
     Sim(SimArguments),
@@ -40,7 +47,7 @@ pub(super) struct Gateway {
     /// PEM file of authorities to trust beside the system's, for a gateway at https.
     #[arg(long, value_name = "FILE")]
     pub(super) ca_file: Option<PathBuf>,
-    /// File that holds the internal key.
+    /// File that holds the internal key: alone, or as the gateway's own keys.txt does.
     #[arg(long, value_name = "FILE", required_unless_present = "key")]
     pub(super) key_file: Option<PathBuf>,
     /// The internal key itself; others on this machine can see it, so prefer --key-file.
@@ -79,7 +86,8 @@ pub(super) struct ReplayArguments {
     /// Stop at the first line that is no tick.
     #[arg(long)]
     strict: bool,
-    /// Go on with the interrupted run of this id, over the same paths and with the same worker id.
+    /// Repeat or go on with the run of this id, which every replay prints, over the same paths and with the same worker
+    /// id: what is stored already is not stored again, for a day.
     #[arg(long, value_name = "ID", conflicts_with_all = ["batch", "concurrency", "speed", "shift_to_now"])]
     run: Option<Run>,
 }

@@ -52,7 +52,12 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts a gateway that fails as `fault` says; it refuses feeds whose symbol is lower case.
     pub(crate) async fn start(fault: fn(usize) -> Fault) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap(), fault).await
+    }
+
+    /// Starts one at an address that others know already.
+    pub(crate) async fn start_at(address: SocketAddr, fault: fn(usize) -> Fault) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State::default()));
         let mut tasks = JoinSet::new();

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod gateway;
+mod process;
 mod recordings;
 mod replay;
 mod sim;

@@ -13,7 +13,7 @@ pub struct ConsensusQuery {
     pub symbols: Vec<String>,
     /// The end of the window, RFC 3339 or epoch; none for now.
     pub timestamp: Option<String>,
-    /// Fewest sources that make a price, above the gateway's own setting.
+    /// Fewest sources that make a price; the gateway refuses fewer than its operator set.
     pub min_sources: Option<u32>,
     /// Asks for each source's part in the price.
     pub explain: bool,

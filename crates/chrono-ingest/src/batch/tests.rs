@@ -53,6 +53,29 @@ fn says_what_a_symbol_should_have_been() {
 }
 
 #[test]
+fn a_body_that_is_no_json_is_refused_in_plain_words() {
+    for (body, received) in [
+        ("{bad", "'b' at byte 1, counted from 0"),
+        ("not json", "'n' at byte 0, counted from 0"),
+        ("{\"a\":1,}", "'}' at byte 7, counted from 0"),
+        ("[]", "JSON, but no object"),
+        ("7", "JSON, but no object"),
+        ("{\"a\"", "'\"' at byte 1, counted from 0"),
+        ("   ", "text that ends too early or is no JSON"),
+    ] {
+        let fault = parse(body).unwrap_err();
+        assert_eq!((fault.field, fault.received.as_deref()), ("body", Some(received)), "{body}");
+    }
+}
+
+#[test]
+fn a_time_ahead_is_given_back_as_it_was_sent() {
+    let sent = "2025-10-09T14:35:02.5+02:00";
+    let fault = fault(&with("timestamp", &format!("\"{sent}\"")));
+    assert_eq!((fault.field.as_str(), fault.received.as_deref()), ("timestamp", Some(sent)));
+}
+
+#[test]
 fn one_bad_feed_harms_no_other() {
     let cases = [
         ("price", "67234.56", "price"),

@@ -106,6 +106,11 @@ impl ConsensusSettings {
         self.interval
     }
 
+    /// Gives the fewest votes that make a price, of whatever symbol.
+    pub const fn min_sources(&self) -> NonZeroUsize {
+        self.policy.min_sources
+    }
+
     /// Gives the rules of a symbol.
     pub fn policy(&self, symbol: &Symbol) -> &ConsensusPolicy {
         let fitting = self.by_pattern.iter().find(|(pattern, _)| pattern.fits(symbol));

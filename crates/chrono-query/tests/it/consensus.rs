@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 
 use chrono_domain::ConsensusStatus;
-use chrono_query::{ConsensusPrice, ConsensusQuery, Explain, QueryError};
+use chrono_query::{
+    ConsensusPrice, ConsensusQuery, ConsensusSettings, ConsensusTexts, Explain, QueryError,
+};
 use chrono_storage::model::{Fault, ReadFault};
 use chrono_storage::{Snapshot, SnapshotStore};
 
@@ -78,6 +80,29 @@ async fn a_quorum_may_be_asked_for() {
     );
     let refused = house.kept.consensus(&quorum(1_001)).await;
     assert!(matches!(refused, Err(QueryError::Invalid { field: "min_sources", .. })));
+}
+
+#[tokio::test]
+async fn nobody_asks_below_the_operator_s_quorum() {
+    let texts = ConsensusTexts { min_sources: Some("4"), ..ConsensusTexts::default() };
+    let house = House::with(NOW, ConsensusSettings::parse(texts).unwrap());
+    house.post(tick("binance", at("2025-10-09T12:34:00Z"), "1")).await;
+    for min in [1, 3] {
+        let query = ConsensusQuery { min_sources: NonZeroUsize::new(min), ..query(None) };
+        let Err(QueryError::Invalid { field, received, expected }) =
+            house.kept.consensus(&query).await
+        else {
+            panic!("{min} was taken")
+        };
+        assert_eq!((field, received), ("min_sources", min.to_string()));
+        assert_eq!(expected, "a number from 4, this gateway's quorum, to 1000");
+        assert!(house.kept.consensus_json(&query).await.is_err());
+    }
+    for min in [None, NonZeroUsize::new(4), NonZeroUsize::new(5)] {
+        let query = ConsensusQuery { min_sources: min, ..query(None) };
+        let answer = house.kept.consensus(&query).await.unwrap();
+        assert_eq!(answer.prices[0].status, ConsensusStatus::NoQuorum);
+    }
 }
 
 #[tokio::test]

@@ -66,9 +66,13 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn new(now: &str) -> Self {
+        Self::with(now, ConsensusSettings::default())
+    }
+
+    pub(crate) fn with(now: &str, settings: ConsensusSettings) -> Self {
         let (store, book) = (Arc::new(ModelStore::default()), Arc::new(LatestBook::default()));
         let clock = Arc::new(ManualClock::new(at(now)));
-        let settings = Arc::new(ConsensusSettings::default());
+        let settings = Arc::new(settings);
         let shelf = Arc::new(Shelf::default());
         let queries = |answers: Arc<dyn AnswerCache>| {
             let store: Arc<dyn Store> = store.clone();

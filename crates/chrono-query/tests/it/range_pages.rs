@@ -1,11 +1,11 @@
 //! Pages join to the whole, in both orders, with and without gaps, against rows worked out by hand.
 
-use chrono_domain::{Arrival, Interval, Timestamp};
-use chrono_query::{Gaps, PricedBucket, QueryError, RangeQuery};
+use chrono_domain::{Arrival, Interval, StoredTick, Timestamp};
+use chrono_query::{Gaps, PAGE_METADATA_BYTES_MAX, PricedBucket, QueryError, RangeQuery};
 use chrono_storage::{Detail, Order};
 use proptest::prelude::*;
 
-use crate::house::{House, at, block_on, source, symbol, tick_of};
+use crate::house::{House, at, block_on, source, symbol, tick_of, with_metadata};
 
 const NOW: &str = "2025-10-09T12:34:56.789Z";
 const SECOND: i64 = 1_000_000;
@@ -264,4 +264,40 @@ async fn a_cursor_of_another_question_is_refused() {
     let same_ends =
         RangeQuery { from: Some(ago(86_400)), to: Some(ago(0)), limit: Some(7), ..next };
     assert!(house.kept.ticks(&same_ends, Detail::Plain).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_page_of_large_metadata_ends_early_and_the_next_goes_on() {
+    const ROWS: i64 = 600;
+    let large = format!("{{\"x\":\"{}\"}}", "y".repeat(4_088));
+    let house = House::new(NOW);
+    for row in 0..ROWS {
+        let tick = tick_of("BTC/USD", "a", ago(ROWS - row), "1.00", None);
+        // Some are small, so that pages do not end where portions do.
+        let metadata = if row % 3 == 0 { "{}" } else { &large };
+        house.post(with_metadata(tick, metadata)).await;
+    }
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        let mut query =
+            RangeQuery { order, limit: Some(10_000), ..RangeQuery::of(symbol("BTC/USD")) };
+        let whole = house.fresh.ticks(&query, Detail::Plain).await.unwrap();
+        assert_eq!((whole.rows.len(), whole.next_cursor), (600, None));
+        let mut joined = Vec::new();
+        loop {
+            let page = house.fresh.ticks(&query, Detail::WithMetadata).await.unwrap();
+            let bytes: usize = page
+                .rows
+                .iter()
+                .map(|row| row.tick.metadata.as_ref().unwrap().as_str().len())
+                .sum();
+            assert!(bytes < PAGE_METADATA_BYTES_MAX + 4_096, "{bytes} bytes");
+            assert!(page.next_cursor.is_none() || bytes >= PAGE_METADATA_BYTES_MAX);
+            joined.extend(page.rows.into_iter().map(|row| row.key()));
+            query.cursor = page.next_cursor;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(joined, whole.rows.iter().map(StoredTick::key).collect::<Vec<_>>());
+    }
 }

@@ -87,7 +87,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => vec(batch().prop_map(Arc::new), 1..4).prop_map(Op::Append),
         1 => time().prop_map(Op::ForgetKeys),
-        4 => (time(), 1_usize..6).prop_map(|(up_to, steps)| Op::Materialise(up_to, steps)),
+        4 => (time(), 1_usize..40).prop_map(|(up_to, steps)| Op::Materialise(up_to, steps)),
         3 => tick_range().prop_map(Op::Ticks),
         5 => candle_range().prop_map(Op::Candles),
         1 => vec(any_snapshot(), 1..4).prop_map(Op::PutSnapshots),

@@ -255,12 +255,11 @@ pub async fn calls_at_the_same_time_are_all_stored(store: &dyn Store) {
 /// A batch that the store refuses harms no other of the same call; `refuse` makes it refuse the second of three.
 pub async fn a_refused_batch_harms_no_other_of_the_same_call(
     store: &dyn Store,
-    refuse: impl FnOnce(),
+    refuse: impl FnOnce(NewBatch) -> NewBatch,
 ) {
-    refuse();
     let call = vec![
         Arc::new(keyed("a", 1, "1")),
-        Arc::new(keyed("b", 1, "2")),
+        Arc::new(refuse(keyed("b", 1, "2"))),
         Arc::new(keyed("c", 1, "3")),
     ];
     let outcomes = store.append(call).await.unwrap();

@@ -1,135 +1,190 @@
-//! Reading candles: stored rows where they can be trusted, ticks for the rest.
+//! Reading candles: stored ones for whole buckets, ticks for what the range cuts, and partials from memory.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::Bound;
 
-use chrono_domain::{Candle, Interval, Timestamp};
-use rusqlite::{Connection, OptionalExtension};
+use chrono_domain::{Arrival, Candle, Interval, OrderKey, Timestamp};
+use rusqlite::Connection;
 
+use super::connection::Reader;
 use super::fault::Fault;
-use super::rows::{self, ALL_SOURCES, SeriesId};
-use super::ticks::{find_source, find_symbol};
-use crate::candles::plan::{Piece, Stored};
-use crate::candles::span::{Span, bucket, micros};
+use super::generation::Generation;
+use super::levels::{self, ALL_SOURCES, SeriesId};
+use super::pages::{Pages, Place};
+use super::ticks::{self, Wanted, find_source, find_symbol};
+use crate::candles::plan::{Piece, plan};
+use crate::candles::span::{Span, bucket};
 use crate::candles::walk::Walk;
-use crate::{Bucket, CandleRange, Order};
-
-const WATERMARK: &str = "SELECT up_to FROM candle_watermark WHERE symbol_id = ?1";
-const DIRTY_HOURS: &str = "SELECT DISTINCT hour FROM candle_dirty \
-    WHERE symbol_id = ?1 AND hour >= ?2 AND hour < ?3 AND (?4 = 0 OR source_id = ?4) ORDER BY hour";
-const FIRST_TICK: &str = "SELECT timestamp FROM price_ticks \
-    WHERE symbol_id = ?1 AND timestamp >= ?2 AND timestamp < ?3 ORDER BY timestamp LIMIT 1";
-const LAST_TICK: &str = "SELECT timestamp FROM price_ticks \
-    WHERE symbol_id = ?1 AND timestamp >= ?2 AND timestamp < ?3 ORDER BY timestamp DESC LIMIT 1";
+use crate::{Bucket, CandleRange, Detail, Order};
 
 /// Candles by the start of their bucket.
 type Folded = BTreeMap<i64, Candle>;
 
 /// Reads a page of candles.
-pub(super) fn page(snapshot: &Connection, range: &CandleRange) -> Result<Vec<Bucket>, Fault> {
-    let Some(series) = find(snapshot, range)? else { return Ok(Vec::new()) };
-    let watermark = watermark(snapshot, series.symbol_id)?;
-    let mut walk = Walk::new(range);
-    let mut page = Vec::new();
-    while page.len() < range.limit
-        && let Some(next) = next_tick(snapshot, series.symbol_id, walk.rest(), range.order)?
-    {
-        let window = walk.step(next);
-        let buckets = fold(snapshot, series, watermark, range.interval, window)?.into_iter();
-        let room = range.limit - page.len();
-        match range.order {
-            Order::OldestFirst => fill(&mut page, buckets.take(room))?,
-            Order::NewestFirst => fill(&mut page, buckets.rev().take(room))?,
-        }
-    }
-    Ok(page)
+///
+/// Memory and the pages are folded apart, each for as many buckets as the answer may have: what lies beyond those of
+/// either lies beyond the answer.
+pub(super) fn page(reader: &Reader, range: &CandleRange) -> Result<Vec<Bucket>, Fault> {
+    let Some(series) = find(reader.lookups(), range)? else { return Ok(Vec::new()) };
+    reader.view(
+        |generation| held(generation, series, range),
+        |view| {
+            let mut folded = stored(&view.pages, series, range)?;
+            for (start, candle) in view.parts.into_iter().flatten() {
+                add(&mut folded, start, &candle);
+            }
+            let bucket =
+                |(start, candle)| Ok(Bucket { start: Timestamp::from_micros(start)?, candle });
+            match range.order {
+                Order::OldestFirst => folded.into_iter().take(range.limit).map(bucket).collect(),
+                Order::NewestFirst => {
+                    folded.into_iter().rev().take(range.limit).map(bucket).collect()
+                }
+            }
+        },
+    )
 }
 
-/// Reads how far stored candles reach.
-pub(super) fn watermark(snapshot: &Connection, symbol_id: i64) -> Result<i64, Fault> {
-    let mut statement = snapshot.prepare_cached(WATERMARK)?;
-    Ok(statement.query_one([symbol_id], |row| row.get(0)).optional()?.unwrap_or(0))
-}
-
-/// Reads which hours of a span have rows that must not be used.
-pub(super) fn dirty_hours(
-    snapshot: &Connection,
+/// Gives each tick of a span that the pages hold, in order, as (time, source, candle of one).
+pub(super) fn ticks_of(
+    pages: &Pages<'_>,
     series: SeriesId,
     span: Span,
-) -> Result<Vec<i64>, Fault> {
-    let mut statement = snapshot.prepare_cached(DIRTY_HOURS)?;
-    // The day that the span begins in is not used either when an hour of it before the span is dirty.
-    let from = span.from - span.from % micros(Interval::D1);
-    let until = span.until.saturating_add(micros(Interval::D1));
-    let hours =
-        statement.query_map([series.symbol_id, from, until, series.source_id], |row| row.get(0))?;
-    Ok(hours.collect::<Result<_, _>>()?)
+) -> Result<Vec<(i64, u32, Candle)>, Fault> {
+    let wanted = Wanted {
+        symbol_id: series.symbol_id,
+        source_id: (series.source_id != ALL_SOURCES).then_some(series.source_id),
+        from: Bound::Included(key(span.from)?),
+        to: Bound::Excluded(key(span.until)?),
+        order: Order::OldestFirst,
+        limit: usize::MAX,
+        detail: Detail::Plain,
+    };
+    let rows = ticks::read(pages, Vec::new(), &wanted)?.into_iter();
+    let one = |row: super::packed::Row| Candle::of_one(row.key, row.price, row.volume);
+    Ok(rows.map(|(row, _)| (row.key.timestamp.micros(), row.source_id, one(row))).collect())
 }
 
-fn find(snapshot: &Connection, range: &CandleRange) -> Result<Option<SeriesId>, Fault> {
-    let Some(symbol_id) = find_symbol(snapshot, range.symbol)? else { return Ok(None) };
+fn find(connection: &Connection, range: &CandleRange) -> Result<Option<SeriesId>, Fault> {
+    let Some(symbol_id) = find_symbol(connection, range.symbol)? else { return Ok(None) };
     let source_id = match range.source {
-        Some(source) => find_source(snapshot, source.as_str())?,
+        Some(source) => find_source(connection, source)?,
         None => Some(ALL_SOURCES),
     };
     Ok(source_id.map(|source_id| SeriesId { symbol_id, source_id }))
 }
 
-/// Finds the nearest tick of any source, to leap over stretches without.
-fn next_tick(
-    snapshot: &Connection,
-    symbol_id: i64,
-    span: Span,
-    order: Order,
-) -> Result<Option<i64>, Fault> {
-    let sql = match order {
-        Order::OldestFirst => FIRST_TICK,
-        Order::NewestFirst => LAST_TICK,
-    };
-    let mut statement = snapshot.prepare_cached(sql)?;
-    Ok(statement.query_one([symbol_id, span.from, span.until], |row| row.get(0)).optional()?)
-}
-
-/// Folds a window whose inner ends are ends of buckets.
-fn fold(
-    snapshot: &Connection,
-    series: SeriesId,
-    watermark: i64,
-    interval: Interval,
-    window: Span,
-) -> Result<Folded, Fault> {
-    let dirty_hours = dirty_hours(snapshot, series, window)?;
-    let stored = Stored { watermark, dirty_hours: &dirty_hours };
+/// Folds what a generation has of the first buckets of the answer.
+fn held(generation: &Generation, series_id: SeriesId, range: &CandleRange) -> Folded {
     let mut folded = Folded::new();
-    for piece in stored.plan(interval.level(), window) {
-        match piece {
-            Piece::Rows(level, span) => {
-                for (start, candle) in rows::candles(snapshot, series, level, span)? {
-                    add(&mut folded, interval, start, candle);
-                }
+    let Some(series) = generation.series.get(&series_id.symbol_id) else { return folded };
+    let is_of = |source_id: u32| [ALL_SOURCES, source_id].contains(&series_id.source_id);
+    let mut pieces = plan(Interval::M1, Walk::new(range).rest());
+    if range.order == Order::NewestFirst {
+        pieces.reverse();
+    }
+    for piece in pieces {
+        let candles: Box<dyn DoubleEndedIterator<Item = (i64, Candle)>> = match piece {
+            Piece::Rows(_, span) => {
+                let minutes = series.minutes.range((span.from, 0)..(span.until, 0));
+                let minutes = minutes.filter(|((_, source_id), _)| is_of(*source_id));
+                Box::new(minutes.map(|((at, _), candle)| (*at, candle.clone())))
             }
             Piece::Ticks(span) => {
-                rows::each_tick(snapshot, series, span, |at, _source, candle| {
-                    add(&mut folded, interval, at, candle);
-                    ControlFlow::Continue(())
-                })?;
+                let (Ok(from), Ok(until)) = (key(span.from), key(span.until)) else { continue };
+                let ticks = series.range((Bound::Included(from), Bound::Excluded(until)));
+                let ticks = ticks.filter(|(_, held)| is_of(held.source_id));
+                Box::new(ticks.map(|(key, held)| {
+                    let candle = Candle::of_one(*key, held.price, held.volume);
+                    (key.timestamp.micros(), candle)
+                }))
+            }
+        };
+        match range.order {
+            Order::OldestFirst => fill(&mut folded, range, candles),
+            Order::NewestFirst => fill(&mut folded, range, candles.rev()),
+        }
+    }
+    folded
+}
+
+/// Adds candles until there are enough buckets.
+fn fill(folded: &mut Folded, range: &CandleRange, candles: impl Iterator<Item = (i64, Candle)>) {
+    for (at, candle) in candles {
+        let start = bucket(range.interval, at).from;
+        if folded.len() >= range.limit && !folded.contains_key(&start) {
+            return;
+        }
+        add(folded, start, &candle);
+    }
+}
+
+/// Folds what the pages have of the first buckets of the answer.
+fn stored(pages: &Pages<'_>, series: SeriesId, range: &CandleRange) -> Result<Folded, Fault> {
+    let mut walk = Walk::new(range);
+    let mut folded = Folded::new();
+    while folded.len() < range.limit
+        && let Some(next) = next_page(pages, series, range, walk.rest())?
+    {
+        let window = walk.step(next);
+        for piece in plan(range.interval.level(), window) {
+            match piece {
+                Piece::Rows(level, span) => {
+                    for (start, candle) in levels::read(pages, series, level, span)? {
+                        add(&mut folded, bucket(range.interval, start).from, &candle);
+                    }
+                }
+                Piece::Ticks(span) => {
+                    for (at, _source, candle) in ticks_of(pages, series, span)? {
+                        add(&mut folded, bucket(range.interval, at).from, &candle);
+                    }
+                }
             }
         }
     }
     Ok(folded)
 }
 
-fn add(folded: &mut Folded, interval: Interval, at: i64, candle: Candle) {
-    let start = bucket(interval, at).from;
+/// Finds the nearest moment that a page of candles covers, to leap over stretches without.
+fn next_page(
+    pages: &Pages<'_>,
+    series: SeriesId,
+    range: &CandleRange,
+    rest: Span,
+) -> Result<Option<i64>, Fault> {
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let level = range.interval.level();
+    let chain = levels::chain(level, series.symbol_id);
+    let moment = match range.order {
+        Order::OldestFirst => {
+            let here = Place::at(levels::page_span(level, rest.from).from);
+            match pages.at(chain, here)? {
+                Some(_page) => Some(rest.from),
+                None => pages.next_place(chain, here)?.map(|place| place.start),
+            }
+        }
+        Order::NewestFirst => {
+            let page = pages.before(chain, Place::at(rest.until))?;
+            let last = |start| levels::page_span(level, start).until - 1;
+            page.map(|page| last(page.place.start).min(rest.until - 1))
+        }
+    };
+    Ok(moment.filter(|at| (rest.from..rest.until).contains(at)))
+}
+
+fn add(folded: &mut Folded, start: i64, candle: &Candle) {
     match folded.get_mut(&start) {
-        Some(held) => held.merge(&candle),
-        None => drop(folded.insert(start, candle)),
+        Some(held) => held.merge(candle),
+        None => drop(folded.insert(start, candle.clone())),
     }
 }
 
-fn fill(page: &mut Vec<Bucket>, buckets: impl Iterator<Item = (i64, Candle)>) -> Result<(), Fault> {
-    for (start, candle) in buckets {
-        page.push(Bucket { start: Timestamp::from_micros(start)?, candle });
+/// Gives the first place of a moment; the end of time, which is none, counts as the place behind all others.
+fn key(at: i64) -> Result<OrderKey, Fault> {
+    if at > Timestamp::MAX.micros() {
+        return Ok(OrderKey { timestamp: Timestamp::MAX, arrival: Arrival(u64::MAX) });
     }
-    Ok(())
+    Ok(OrderKey { timestamp: Timestamp::from_micros(at)?, arrival: Arrival(0) })
 }

@@ -1,28 +1,9 @@
 //! Values as they lie in columns, and back.
 
-use chrono_domain::{
-    Arrival, ExactSum, Metadata, OrderKey, Price, Source, StoredTick, Symbol, Tick, Timestamp,
-    Volume,
-};
+use chrono_domain::{Arrival, OrderKey, Price, Timestamp, Volume};
 use rusqlite::Row;
 
 use super::fault::Fault;
-
-/// Columns of a tick, in the order that [`tick`] reads.
-pub(super) const TICK_COLUMNS: &str = "timestamp, arrival, price, volume, \
-    (SELECT name FROM sources WHERE id = source_id), ingested_at";
-
-/// Reads [`TICK_COLUMNS`], and metadata from the column after them.
-pub(super) fn tick(row: &Row<'_>, symbol: Symbol) -> Result<StoredTick, Fault> {
-    let source = Source::try_new(row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?)?;
-    let metadata = row.get::<_, Option<String>>(6)?.map(Metadata::from_canonical);
-    let tick = Tick::try_new(symbol, source, price(row, 2)?, volume(row, 3)?, time(row, 0)?)?;
-    Ok(StoredTick {
-        tick: tick.with_metadata(metadata),
-        arrival: arrival(row, 1)?,
-        ingested_at: time(row, 5)?,
-    })
-}
 
 /// Reads a place in the order of ticks from two columns.
 pub(super) fn order_key(row: &Row<'_>, first: usize) -> Result<OrderKey, Fault> {
@@ -47,11 +28,6 @@ pub(super) fn price(row: &Row<'_>, column: usize) -> Result<Price, Fault> {
 /// Reads a volume or none.
 pub(super) fn volume(row: &Row<'_>, column: usize) -> Result<Option<Volume>, Fault> {
     Ok(text_or_none(row, column)?.map(Volume::try_new).transpose()?)
-}
-
-/// Reads a sum or none.
-pub(super) fn sum(row: &Row<'_>, column: usize) -> Result<Option<ExactSum>, Fault> {
-    Ok(text_or_none(row, column)?.map(ExactSum::parse).transpose()?)
 }
 
 /// Reads a text where it lies.

@@ -1,33 +1,87 @@
 //! Connections as the lanes hold them.
 
 use std::ffi::c_int;
-use std::sync::Weak;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Weak};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::fault::{Fault, commit_fault};
+use super::generation::Generation;
 use super::memory::Memory;
-use super::open::StoreFile;
+use super::names::Names;
+use super::open::{Access, StoreFile};
+use super::replay;
+use super::view::View;
 
 /// Steps of SQLite's machine between two looks at whether a read is still wanted: well under a millisecond.
 const STEPS_UNASKED: c_int = 1_000;
+/// Pages of the log file that start a checkpoint. Too few, and a page is written twice for nothing; too many, and a
+/// checkpoint, which commits wait for, takes long.
+const WAL_PAGES_MAX: c_int = 1_000;
+
+const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 /// The connection that writes, with what it remembers.
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) connection: Connection,
-    memory: Option<Memory>,
+    pub(super) memory: Arc<Memory>,
+    pub(super) names: Names,
+    /// Pages in the log file after the last commit.
+    wal_pages: Arc<AtomicI32>,
+    health: Arc<Health>,
 }
 
 /// A connection that reads.
 #[derive(Debug)]
 pub(super) struct Reader {
     connection: Connection,
+    memory: Arc<Memory>,
+}
+
+/// Whether what is written still reaches the disk.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    unsynced: AtomicBool,
+}
+
+impl Health {
+    /// Fails once a sync has failed: the system may have dropped what it could not write, and a later sync says
+    /// nothing of it. Only a new process, which reads what is there, can go on.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        if self.unsynced.load(Ordering::SeqCst) { Err(Fault::Unsynced) } else { Ok(()) }
+    }
+
+    fn note(&self, fault: Fault) -> Fault {
+        if fault.is_failed_sync() && !self.unsynced.swap(true, Ordering::SeqCst) {
+            tracing::error!(
+                error = &fault as &dyn std::error::Error,
+                "the disk failed to sync; nothing is written any more until the gateway is started again"
+            );
+        }
+        fault
+    }
 }
 
 impl Writer {
+    /// Opens a connection and brings memory up to date before anything is written.
     pub(super) fn open(file: &StoreFile) -> Result<Self, Fault> {
-        Ok(Self { connection: file.connect_writer()?, memory: None })
+        file.health.check()?;
+        let mut connection = file.connect_writer()?;
+        let wal_pages = Arc::new(AtomicI32::new(0));
+        let noted = Arc::clone(&wal_pages);
+        // In the place of the automatic checkpoint, whose errors nobody sees.
+        connection.wal_hook(Some(move |_wal: &mut rusqlite::hooks::Wal, pages: c_int| {
+            noted.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        if file.settings.access == Access::Server {
+            replay::catch_up(&connection, &file.memory)?;
+        }
+        let names = Names::load(&connection)?;
+        let (memory, health) = (Arc::clone(&file.memory), Arc::clone(&file.health));
+        Ok(Self { connection, memory, names, wal_pages, health })
     }
 
     /// Writes in one transaction, committed and synced before this answers.
@@ -35,28 +89,89 @@ impl Writer {
     /// After an error the lane drops the writer, and with it what was remembered of a transaction that never was.
     pub(super) fn transact<T>(
         &mut self,
-        work: impl FnOnce(&Connection, &mut Option<Memory>) -> Result<T, Fault>,
+        work: impl FnOnce(&Connection, &mut Names, &Memory) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let answer = work(&transaction, &mut self.memory)?;
-        transaction.commit().map_err(commit_fault)?;
-        Ok(answer)
+        self.health.check()?;
+        let transact = || {
+            let transaction =
+                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let answer = work(&transaction, &mut self.names, &self.memory)?;
+            transaction.commit().map_err(commit_fault)?;
+            Ok(answer)
+        };
+        transact().map_err(|fault| self.health.note(fault))
+    }
+
+    /// Does what can wait until the caller has its answer: brings the log file's pages over into the database.
+    pub(super) fn rest(&mut self) -> Result<(), Fault> {
+        if self.wal_pages.load(Ordering::Relaxed) < WAL_PAGES_MAX {
+            return Ok(());
+        }
+        self.wal_pages.store(0, Ordering::Relaxed);
+        let checkpoint = self.connection.query_one(CHECKPOINT, [], |_row| Ok(()));
+        checkpoint.map_err(|error| {
+            tracing::warn!(%error, "the log file cannot be brought over into the database");
+            self.health.note(Fault::Sqlite(error))
+        })
     }
 }
 
 impl Reader {
     pub(super) fn open(file: &StoreFile) -> Result<Self, Fault> {
-        Ok(Self { connection: file.connect_reader()? })
+        Ok(Self { connection: file.connect_reader()?, memory: Arc::clone(&file.memory) })
     }
 
-    /// Gives one moment of the store, which commits of meanwhile do not change.
-    ///
-    /// It must be short: the log file grows for as long as it is held. Once nobody holds what `wanted_by` points to,
-    /// its statements fail as interrupted.
-    pub(super) fn snapshot(&mut self, wanted_by: Weak<()>) -> Result<Transaction<'_>, Fault> {
+    /// Stops its statements as interrupted once nobody holds what `wanted_by` points to.
+    pub(super) fn serve(&mut self, wanted_by: Weak<()>) -> Result<(), Fault> {
         let is_unwanted = move || wanted_by.strong_count() == 0;
-        self.connection.progress_handler(STEPS_UNASKED, Some(is_unwanted))?;
-        Ok(self.connection.transaction()?)
+        Ok(self.connection.progress_handler(STEPS_UNASKED, Some(is_unwanted))?)
+    }
+
+    /// Gives the connection for look-ups of what never changes, and is not to be in one moment with anything.
+    pub(super) const fn lookups(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Gives one moment of the file, which commits of meanwhile do not change.
+    ///
+    /// It must be short: the log file grows for as long as it is held.
+    pub(super) fn snapshot(&self) -> Result<Transaction<'_>, Fault> {
+        Ok(self.connection.unchecked_transaction()?)
+    }
+
+    /// Reads one moment of the whole store, with parts of what is in memory.
+    pub(super) fn view<P, T>(
+        &self,
+        part: impl Fn(&Generation) -> P,
+        read: impl FnOnce(View<'_, P>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mut snapshot = None;
+        let view = View::take(&self.memory, part, || Ok(&**snapshot.insert(self.snapshot()?)))?;
+        read(view)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+    use crate::StoreError;
+
+    fn failure(code: c_int) -> Fault {
+        commit_fault(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_is_written_and_after_other_failures_it_is() {
+        let health = Health::default();
+        for code in [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_FULL, ffi::SQLITE_BUSY] {
+            health.note(failure(code));
+            assert!(health.check().is_ok());
+        }
+        let fault = health.note(failure(ffi::SQLITE_IOERR_FSYNC));
+        assert!(matches!(StoreError::from(fault), StoreError::OutcomeUnknown(_)));
+        let refused = health.check().unwrap_err();
+        assert!(matches!(StoreError::from(refused), StoreError::Unavailable(_)));
     }
 }

@@ -1,7 +1,8 @@
 //! What goes wrong inside the backend, and what the contract makes of it.
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
+use super::packed::Damage;
 use crate::StoreError;
 
 /// The cause of a value that does not read back.
@@ -28,6 +29,22 @@ pub(super) enum Fault {
     /// The size of a file could not be read.
     #[error("the file cannot be looked at")]
     File(#[source] std::io::Error),
+    /// A sync failed before: what this process wrote since may be lost, whatever later syncs say.
+    #[error("the disk failed to sync; start the gateway again once the disk is well")]
+    Unsynced,
+    /// A visitor wants to write what only the owner of the file writes.
+    #[error("only a server writes ticks; this is a tool beside it")]
+    Visitor,
+    /// A blob is none that was ever written.
+    #[error("row {row} of table {table} cannot be read")]
+    Blob {
+        /// Which table.
+        table: &'static str,
+        /// Which row, by its key.
+        row: i64,
+        /// How it differs.
+        source: Damage,
+    },
     /// A stored value is none that was ever written.
     #[error("a stored value cannot be read")]
     Damaged(#[source] Cause),
@@ -41,6 +58,18 @@ impl Fault {
             error.sqlite_error_code(),
             Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch)
         )
+    }
+
+    /// Makes it of damage to a row of a table.
+    pub(super) const fn damage(table: &'static str, row: i64) -> impl FnOnce(Damage) -> Self {
+        move |source| Self::Blob { table, row, source }
+    }
+
+    /// Tells whether the system could not bring to the disk what it had taken.
+    pub(super) fn is_failed_sync(&self) -> bool {
+        let (Self::Sqlite(error) | Self::Commit(error)) = self else { return false };
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        matches!(code, Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC))
     }
 
     /// Makes of it what a caller that changes nothing may see: there is no commit to be unknown.
@@ -70,10 +99,13 @@ impl From<Fault> for StoreError {
         match fault {
             Fault::Full => Self::Overloaded,
             Fault::Lost | Fault::Commit(_) => Self::OutcomeUnknown(fault.into()),
-            Fault::Damaged(_) => Self::Corrupt(fault.into()),
+            Fault::Damaged(_) | Fault::Blob { .. } => Self::Corrupt(fault.into()),
+            Fault::Visitor => Self::Refused(fault.into()),
             Fault::Sqlite(_) if fault.is_refusal() => Self::Refused(fault.into()),
             Fault::Sqlite(ref error) if is_damage(error) => Self::Corrupt(fault.into()),
-            Fault::Closed | Fault::Sqlite(_) | Fault::File(_) => Self::Unavailable(fault.into()),
+            Fault::Closed | Fault::Sqlite(_) | Fault::File(_) | Fault::Unsynced => {
+                Self::Unavailable(fault.into())
+            }
         }
     }
 }
@@ -110,14 +142,13 @@ damage!(
     chrono_domain::TickError,
     chrono_domain::TimestampError,
     crate::AccountIdError,
+    crate::IdempotencyKeyError,
     serde_json::Error,
     std::num::TryFromIntError,
 );
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::ffi;
-
     use super::*;
 
     fn failure(code: i32) -> rusqlite::Error {

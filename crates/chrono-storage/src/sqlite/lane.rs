@@ -48,14 +48,14 @@ impl WriterLane {
     /// error, its transaction is rolled back, and running the lane again goes on with the next job over a fresh
     /// connection.
     pub fn run(&self) {
-        serve(&self.jobs, || Writer::open(&self.file));
+        serve(&self.jobs, || Writer::open(&self.file), Writer::rest);
     }
 }
 
 impl ReaderLane {
     /// Reads until the store is closed and all that waited is done; as [`WriterLane::run`].
     pub fn run(&self) {
-        serve(&self.jobs, || Reader::open(&self.file));
+        serve(&self.jobs, || Reader::open(&self.file), |_reader| Ok(()));
     }
 }
 
@@ -105,7 +105,13 @@ impl<C: 'static> Calls<C> {
 }
 
 /// Runs jobs until every sender is gone; opens a connection for the first one and after each failure.
-fn serve<C>(jobs: &Receiver<Job<C>>, open: impl Fn() -> Result<C, Fault>) {
+///
+/// After each job, when its caller has its answer, the connection may `rest`.
+fn serve<C>(
+    jobs: &Receiver<Job<C>>,
+    open: impl Fn() -> Result<C, Fault>,
+    rest: impl Fn(&mut C) -> Result<(), Fault>,
+) {
     let mut held = None;
     for job in jobs {
         let connection = match held.take() {
@@ -114,7 +120,7 @@ fn serve<C>(jobs: &Receiver<Job<C>>, open: impl Fn() -> Result<C, Fault>) {
         };
         match connection {
             Ok(mut connection) => {
-                if job(Ok(&mut connection)) == Next::Keep {
+                if job(Ok(&mut connection)) == Next::Keep && rest(&mut connection).is_ok() {
                     held = Some(connection);
                 }
             }
@@ -133,7 +139,7 @@ mod tests {
     /// Serves until closed, again after each panic, and counts the connections.
     fn supervise(jobs: &Receiver<Job<u32>>, opened: &AtomicU32) {
         let open = || Ok(opened.fetch_add(1, Ordering::SeqCst));
-        while catch_unwind(AssertUnwindSafe(|| serve(jobs, open))).is_err() {}
+        while catch_unwind(AssertUnwindSafe(|| serve(jobs, open, |_| Ok(())))).is_err() {}
     }
 
     #[test]
@@ -164,7 +170,7 @@ mod tests {
         assert!(poll(waiting.as_mut()).is_pending());
         assert!(matches!(calls.call(|nth| Ok(*nth)).await, Err(Fault::Full)));
         calls.close();
-        serve(&jobs, || Err(Fault::Closed));
+        serve(&jobs, || Err(Fault::Closed), |_| Ok(()));
         assert!(matches!(waiting.await, Err(Fault::Closed)));
     }
 
@@ -177,7 +183,7 @@ mod tests {
             assert!(poll(left.as_mut()).is_pending());
         }
         calls.close();
-        serve(&jobs, || Ok(0));
+        serve(&jobs, || Ok(0), |_| Ok(()));
     }
 
     fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {

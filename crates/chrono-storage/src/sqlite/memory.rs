@@ -1,148 +1,201 @@
-//! What the writer remembers between transactions, so that no tick costs a look-up.
+//! What is in memory of the commits that the pages do not cover yet: an active generation, and a frozen one while a
+//! cycle seals it.
+//!
+//! **The readers' rule**: copy memory first, then take the snapshot of the file; leave out the copy of a generation
+//! whose last commit the snapshot's pages cover; take commits that the copy lacks from the snapshot's log. A cycle is
+//! published before its generation is dropped. So nothing is seen twice, and nothing is missed.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
-use std::fmt::Display;
-use std::hash::Hash;
-use std::str::FromStr;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use chrono_domain::{Interval, NameError, Source, Symbol, Timestamp, WorkerId};
-use rusqlite::{Connection, params};
+use bytes::Bytes;
+use chrono_domain::Timestamp;
 
-use super::codec;
-use super::fault::Fault;
+use super::generation::Generation;
+use super::packed::log::LoggedCommit;
+use crate::{Idempotency, IdempotencyKey};
 
-/// How far behind the arrival of its first batch a symbol's watermark starts: live ticks lie above it, backfills below.
-const FIRST_WATERMARK_BEHIND: Duration = Duration::from_mins(1);
+/// Whose key, and which.
+pub(super) type KeyName = (u32, IdempotencyKey);
 
-const SYMBOLS: &str = "SELECT id, name FROM symbols";
-const SOURCES: &str = "SELECT id, name FROM sources";
-const WORKERS: &str = "SELECT id, name FROM workers";
-const WATERMARKS: &str = "SELECT symbol_id, up_to, \
-    (SELECT min(timestamp) FROM price_ticks t WHERE t.symbol_id = w.symbol_id AND t.timestamp >= up_to) \
-    FROM candle_watermark w";
-const ADD_SYMBOL: &str = "INSERT INTO symbols (name) VALUES (?1)";
-const ADD_SOURCE: &str = "INSERT INTO sources (name) VALUES (?1)";
-const ADD_WORKER: &str = "INSERT INTO workers (name) VALUES (?1)";
-const ADD_WATERMARK: &str = "INSERT INTO candle_watermark (symbol_id, up_to) VALUES (?1, ?2)";
-
-/// A symbol's candles as far as the writer must know them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Series {
-    /// Stored candles cover the ticks before this; a whole minute.
-    pub(super) watermark: i64,
-    /// No tick from the watermark on is older than this; none when there is no such tick.
-    pub(super) waiting: Option<i64>,
+/// What is kept under an idempotency key.
+#[derive(Debug, Clone)]
+pub(super) struct KeptKey {
+    pub(super) fingerprint: [u8; 32],
+    pub(super) receipt: Bytes,
+    pub(super) received_at: Timestamp,
 }
 
-impl Series {
-    /// Notes a tick at or above the watermark.
-    pub(super) fn note(&mut self, at: i64) {
-        self.waiting = Some(self.waiting.map_or(at, |oldest| oldest.min(at)));
-    }
-}
+/// Keys of the commits of a generation, sorted as their table is.
+type Keys = BTreeMap<KeyName, KeptKey>;
 
-/// A table of names, in memory: every one of them.
-#[derive(Debug)]
-pub(super) struct Dictionary<K> {
-    ids: HashMap<K, i64>,
-    add: &'static str,
-}
-
-/// A copy of the dictionaries and watermarks, as of the writer's last transaction.
-#[derive(Debug)]
+/// Generations, shared by the writer and the readers.
+#[derive(Debug, Default)]
 pub(super) struct Memory {
-    pub(super) sources: Dictionary<Source>,
-    pub(super) workers: Dictionary<WorkerId>,
-    symbols: Dictionary<Symbol>,
-    /// By symbol id; one for every symbol.
-    pub(super) series: BTreeMap<i64, Series>,
-    /// The (symbol, hour) whose candles were last recomputed.
-    pub(super) cleaned: (i64, i64),
-    data_version: i64,
+    held: RwLock<Generations>,
 }
 
-impl<K: Copy + Eq + Hash + Display + FromStr<Err = NameError>> Dictionary<K> {
-    fn load(connection: &Connection, all: &str, add: &'static str) -> Result<Self, Fault> {
-        let mut statement = connection.prepare_cached(all)?;
-        let mut rows = statement.query([])?;
-        let mut ids = HashMap::new();
-        while let Some(row) = rows.next()? {
-            ids.insert(codec::text(row, 1)?.parse()?, row.get(0)?);
-        }
-        Ok(Self { ids, add })
-    }
+#[derive(Debug, Default)]
+struct Generations {
+    active: Generation,
+    active_keys: Keys,
+    frozen: Option<Arc<Generation>>,
+    frozen_keys: Keys,
+    /// A fold has begun and not ended: what is left of one that panicked.
+    torn: bool,
+}
 
-    /// Finds the id of a name that is stored already.
-    pub(super) fn find(&self, name: K) -> Option<i64> {
-        self.ids.get(&name).copied()
-    }
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) ticks: u64,
+    /// Bytes in the log.
+    pub(super) log_bytes: u64,
+}
 
-    /// Gives the id of a name, a new one to a new name.
-    pub(super) fn id(&mut self, connection: &Connection, name: K) -> Result<i64, Fault> {
-        if let Some(id) = self.ids.get(&name) {
-            return Ok(*id);
-        }
-        let id = connection.prepare_cached(self.add)?.insert([name.to_string()])?;
-        self.ids.insert(name, id);
-        Ok(id)
-    }
+/// Parts of generations, and the last commit that they know.
+#[derive(Debug)]
+pub(super) struct Copied<T> {
+    /// Each with the last commit of its generation, oldest first.
+    pub(super) parts: Vec<(u64, T)>,
+    /// Later commits are in none of them.
+    pub(super) known: u64,
 }
 
 impl Memory {
-    /// Reads all of it.
-    pub(super) fn load(connection: &Connection) -> Result<Self, Fault> {
-        let mut statement = connection.prepare_cached(WATERMARKS)?;
-        let series = statement.query_map([], |row| {
-            Ok((row.get(0)?, Series { watermark: row.get(1)?, waiting: row.get(2)? }))
-        })?;
-        Ok(Self {
-            sources: Dictionary::load(connection, SOURCES, ADD_SOURCE)?,
-            workers: Dictionary::load(connection, WORKERS, ADD_WORKER)?,
-            symbols: Dictionary::load(connection, SYMBOLS, ADD_SYMBOL)?,
-            series: series.collect::<Result<_, _>>()?,
-            cleaned: (i64::MIN, i64::MIN),
-            data_version: data_version(connection)?,
-        })
-    }
-
-    /// Gives what is remembered, read again when nothing is or when another process has written since.
-    pub(super) fn fresh<'a>(
-        held: &'a mut Option<Self>,
-        connection: &Connection,
-    ) -> Result<&'a mut Self, Fault> {
-        let current = data_version(connection)?;
-        if held.as_ref().is_none_or(|memory| memory.data_version != current) {
-            *held = None;
-        }
-        match held {
-            Some(memory) => Ok(memory),
-            None => Ok(held.insert(Self::load(connection)?)),
-        }
-    }
-
-    /// Gives a symbol's id and candles, new ones to a symbol that is first seen at `now`.
-    pub(super) fn symbol(
-        &mut self,
-        connection: &Connection,
-        symbol: Symbol,
-        now: Timestamp,
-    ) -> Result<(i64, &mut Series), Fault> {
-        let id = self.symbols.id(connection, symbol)?;
-        let series = match self.series.entry(id) {
-            Entry::Occupied(held) => held.into_mut(),
-            Entry::Vacant(free) => {
-                let watermark = Interval::M1.bucket(now.minus(FIRST_WATERMARK_BEHIND)).micros();
-                connection.prepare_cached(ADD_WATERMARK)?.execute(params![id, watermark])?;
-                free.insert(Series { watermark, waiting: None })
+    /// Copies of each generation what a reader needs of it.
+    ///
+    /// The active one is copied under the lock that the writer waits for, so it must be short.
+    pub(super) fn copy<T>(&self, part: impl Fn(&Generation) -> T) -> Copied<T> {
+        let (frozen, active, known) = {
+            let held = self.read();
+            let active = &held.active;
+            if held.torn {
+                (held.frozen.clone(), None, active.base)
+            } else {
+                (held.frozen.clone(), Some((active.last, part(active))), active.last)
             }
         };
-        Ok((id, series))
+        let frozen = frozen.map(|frozen| (frozen.last, part(&frozen)));
+        Copied { parts: frozen.into_iter().chain(active).collect(), known }
     }
-}
 
-/// Reads a number that changes when another connection, of this process or of another, has committed.
-fn data_version(connection: &Connection) -> Result<i64, Fault> {
-    Ok(connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))?)
+    /// Gives the number of the last commit and the next arrival number.
+    pub(super) fn position(&self) -> (u64, u64) {
+        let held = self.read();
+        (held.active.last, held.active.next_arrival)
+    }
+
+    /// Tells how much both generations hold.
+    pub(super) fn load(&self) -> Load {
+        let held = self.read();
+        let frozen = held.frozen.as_ref();
+        Load {
+            ticks: held.active.ticks + frozen.map_or(0, |frozen| frozen.ticks),
+            log_bytes: held.active.log_bytes + frozen.map_or(0, |frozen| frozen.log_bytes),
+        }
+    }
+
+    /// Gives the generation that is being sealed.
+    pub(super) fn frozen(&self) -> Option<Arc<Generation>> {
+        self.read().frozen.clone()
+    }
+
+    /// Takes in the commit after the last; the writer's alone, as is all that follows.
+    pub(super) fn fold(&self, number: u64, commit: LoggedCommit, log_bytes: usize) {
+        let mut held = self.write();
+        held.torn = true;
+        for batch in &commit.batches {
+            if let Some((Idempotency { key, fingerprint }, receipt)) = &batch.repeatable {
+                let kept = KeptKey {
+                    fingerprint: *fingerprint,
+                    receipt: receipt.clone(),
+                    received_at: batch.received_at,
+                };
+                held.active_keys.insert((batch.worker_id, key.clone()), kept);
+            }
+        }
+        held.active.fold(number, commit, log_bytes);
+        held.torn = false;
+    }
+
+    /// Forgets keys taken in before a time, as the commit of a number has done in the file; gives their names.
+    pub(super) fn forget(&self, number: u64, before: Timestamp) -> Vec<KeyName> {
+        let mut held = self.write();
+        let Generations { active, active_keys, frozen_keys, .. } = &mut *held;
+        let mut names = Vec::new();
+        for keys in [active_keys, frozen_keys] {
+            let old = keys.extract_if(.., |_name, kept| kept.received_at < before);
+            names.extend(old.map(|(name, _kept)| name));
+        }
+        active.last = number;
+        names
+    }
+
+    /// Tells whether a key was taken in before a time.
+    pub(super) fn has_older(&self, before: Timestamp) -> bool {
+        let held = self.read();
+        let mut keys = held.active_keys.values().chain(held.frozen_keys.values());
+        keys.any(|kept| kept.received_at < before)
+    }
+
+    /// Finds what is kept under a key.
+    pub(super) fn find_key(&self, name: &KeyName) -> Option<KeptKey> {
+        let held = self.read();
+        held.active_keys.get(name).or_else(|| held.frozen_keys.get(name)).cloned()
+    }
+
+    /// Gives some keys of the generation that is being sealed, in order.
+    pub(super) fn frozen_keys(
+        &self,
+        after: Option<&KeyName>,
+        limit: usize,
+    ) -> Vec<(KeyName, KeptKey)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let held = self.read();
+        let keys = held.frozen_keys.range((start, Bound::Unbounded)).take(limit);
+        keys.map(|(name, kept)| (name.clone(), kept.clone())).collect()
+    }
+
+    /// Ends the active generation and begins another, unless one is being sealed already.
+    pub(super) fn freeze(&self) {
+        let mut held = self.write();
+        if held.frozen.is_some() {
+            return;
+        }
+        let next = Generation::after(held.active.last, held.active.next_arrival);
+        held.frozen = Some(Arc::new(std::mem::replace(&mut held.active, next)));
+        held.frozen_keys = std::mem::take(&mut held.active_keys);
+    }
+
+    /// Makes ready for the replay of what the log has beyond: drops what the pages cover or what a panic tore.
+    ///
+    /// Gives the last commit that needs no replay.
+    pub(super) fn reconcile(&self, sealed: u64, next_arrival: u64) -> u64 {
+        let mut held = self.write();
+        if held.frozen.as_ref().is_some_and(|frozen| frozen.last <= sealed) {
+            held.frozen = None;
+            held.frozen_keys.clear();
+        }
+        if held.torn {
+            let next_arrival = held.frozen.as_ref().map_or(next_arrival, |gone| gone.next_arrival);
+            held.active = Generation::after(held.active.base, next_arrival);
+            held.active_keys.clear();
+            held.torn = false;
+        }
+        // Also at the start, when there is nothing yet.
+        if held.active.last <= sealed {
+            held.active = Generation::after(sealed, next_arrival);
+        }
+        held.active.last
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Generations> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Generations> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -6,7 +6,8 @@ use chrono_domain::Clock;
 use chrono_migrations::{Migration, SQLITE};
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::open::OpenError;
+use super::open::{OpenError, Settings};
+use super::{carry, hit};
 
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
 const APPLIED: &str = "SELECT version, name, checksum FROM schema_migrations ORDER BY version";
@@ -18,6 +19,9 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
 ) STRICT";
 const RECORD: &str =
     "INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)";
+
+/// The migration that takes the rows away once they are in pages.
+const AFTER_CARRYING_OVER: &str = "rows_to_pages";
 
 /// How far a file's schema has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,10 +73,16 @@ pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Schema, Op
 /// Applies what is to come, each migration in a transaction of its own.
 pub(super) fn apply(
     connection: &mut Connection,
-    path: &Path,
+    settings: &Settings,
     clock: &dyn Clock,
 ) -> Result<(), OpenError> {
+    let path = &settings.path;
     for migration in SQLITE {
+        if migration.name == AFTER_CARRYING_OVER
+            && inspect(connection, path)?.version < migration.version
+        {
+            carry::carry_over(connection, settings.cycle).map_err(OpenError::content(path))?;
+        }
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Looked at again under the lock: another process may have been faster.
         if inspect(&transaction, path)?.version >= migration.version {
@@ -83,7 +93,9 @@ pub(super) fn apply(
         let at = clock.now().to_string();
         transaction
             .execute(RECORD, params![migration.version, migration.name, checksum(migration), at])?;
+        hit("migrate_before_commit");
         transaction.commit()?;
+        hit("migrate_after_commit");
         tracing::info!(version = migration.version, name = migration.name, "schema migrated");
     }
     Ok(())

@@ -4,12 +4,18 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_domain::Clock;
 use rusqlite::{Connection, OpenFlags};
 
+use super::connection::Health;
+use super::fault::Fault;
+use super::memory::Memory;
 use super::migrate::{self, Schema};
+use super::{cycle, replay};
+use crate::StoreError;
 
 /// Most bytes of log file that a checkpoint leaves lying around.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
@@ -37,6 +43,31 @@ pub enum Synchronous {
     Off,
 }
 
+/// When and how what is in memory is sealed into pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CycleSettings {
+    /// Ticks in memory that start a cycle. Too few, and pages are written again and again; too many, and memory and
+    /// the replay at the start grow.
+    pub ticks: u64,
+    /// Bytes of log that start a cycle; as `ticks`.
+    pub log_bytes: u64,
+    /// Most ticks of a page, up to 4,096. Too few, and keys and heads cost; too many, and a late tick rewrites much.
+    pub page_rows: usize,
+    /// Pages that one step writes. Too few, and a step is mostly its sync; too many, and commits wait for it.
+    pub slice: usize,
+    /// Rows that one step of clearing looks at; as `slice`.
+    pub cleared: usize,
+}
+
+/// How much may be in memory before appends are refused until cycles have caught up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryLimits {
+    /// Ticks; one takes some 150 bytes, and its metadata.
+    pub ticks: u64,
+    /// Bytes of log.
+    pub log_bytes: u64,
+}
+
 /// How a store is opened.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -52,6 +83,10 @@ pub struct Settings {
     pub reads_waiting_max: usize,
     /// How long to wait for a tool's write. Too short, and writes fail beside tools; too long, and they hang.
     pub busy_timeout: Duration,
+    /// When memory is sealed into pages.
+    pub cycle: CycleSettings,
+    /// How much memory may hold.
+    pub memory: MemoryLimits,
     /// How far a commit must have come.
     #[cfg(feature = "failpoints")]
     pub synchronous: Synchronous,
@@ -67,6 +102,14 @@ impl Settings {
             writes_waiting_max: 64,
             reads_waiting_max: 1_024,
             busy_timeout: Duration::from_secs(5),
+            cycle: CycleSettings {
+                ticks: 250_000,
+                log_bytes: 64 << 20,
+                page_rows: 1_024,
+                slice: 32,
+                cleared: 64,
+            },
+            memory: MemoryLimits { ticks: 4_000_000, log_bytes: 512 << 20 },
             #[cfg(feature = "failpoints")]
             synchronous: Synchronous::Full,
         }
@@ -114,15 +157,33 @@ pub enum OpenError {
         /// Why.
         source: io::Error,
     },
+    /// What the file holds cannot be read, or not be brought into the layout of this program.
+    #[error("what {path} holds cannot be read; it is left as it is")]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
     /// SQLite failed.
     #[error("sqlite failed")]
     Sqlite(#[from] rusqlite::Error),
+}
+
+impl OpenError {
+    /// Says of a file that its content is at fault.
+    pub(super) fn content(path: &Path) -> impl FnOnce(Fault) -> Self {
+        let path = path.to_owned();
+        move |fault| Self::Content { path, source: fault.into() }
+    }
 }
 
 /// An opened file: what connections need to know of it, and the lock that keeps other servers out.
 #[derive(Debug)]
 pub(super) struct StoreFile {
     pub(super) settings: Settings,
+    pub(super) memory: Arc<Memory>,
+    pub(super) health: Arc<Health>,
     /// Held for as long as a handle or a lane lives.
     _lock: Option<Lock>,
 }
@@ -162,9 +223,13 @@ impl StoreFile {
         if !migrate::inspect(&connection, path)?.pending.is_empty() {
             // A tool must not change the schema under a server that runs.
             let _owned = if lock.is_none() { Some(own(path)?) } else { None };
-            migrate::apply(&mut connection, path, clock)?;
+            migrate::apply(&mut connection, &settings, clock)?;
         }
-        Ok(Self { settings, _lock: lock })
+        let memory = Arc::new(Memory::default());
+        if settings.access == Access::Server {
+            recover(&mut connection, &memory).map_err(OpenError::content(path))?;
+        }
+        Ok(Self { settings, memory, health: Arc::default(), _lock: lock })
     }
 
     /// Gives the path of a file that lies beside the database.
@@ -211,6 +276,12 @@ pub fn check(path: &Path) -> Result<Schema, OpenError> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Settings::new(path).busy_timeout)?;
     migrate::inspect(&connection, path)
+}
+
+/// Takes away what a cycle left half done, and reads the commits that no page covers.
+fn recover(connection: &mut Connection, memory: &Memory) -> Result<(), Fault> {
+    cycle::remove_unpublished(connection)?;
+    replay::catch_up(connection, memory)
 }
 
 /// Makes the acknowledgement of a commit wait for the disk.

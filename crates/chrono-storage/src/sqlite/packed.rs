@@ -15,6 +15,7 @@ pub(super) mod log;
 pub(super) mod metadata;
 pub(super) mod newest;
 pub(super) mod seal;
+pub(super) mod sets;
 pub(super) mod ticks;
 mod values;
 

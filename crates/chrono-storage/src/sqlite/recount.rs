@@ -1,85 +1,104 @@
-//! Recounting: stored candles of an hour against its ticks, and of its day against its hours.
+//! Recounting: stored candles of an hour against its stored ticks, and of its day against its hours.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono_domain::{Candle, Interval};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::candles::{dirty_hours, watermark};
+use super::candles::ticks_of;
+use super::connection::Reader;
 use super::fault::Fault;
-use super::materialise::{fold_minutes, merge_into};
-use super::rows::{self, ALL_SOURCES, SeriesId};
+use super::levels::{self, ALL_SOURCES, Buckets, HOUR, SeriesId};
+use super::packed::ticks::Page;
+use super::pages::{Chain, Family, Pages, Place, StoredPage};
 use crate::Recount;
-use crate::candles::span::{Span, bucket, micros};
+use crate::candles::span::{Span, bucket};
 
-const SYMBOLS: &str = "SELECT count(*) FROM candle_watermark";
-const NTH_SYMBOL: &str =
-    "SELECT symbol_id FROM candle_watermark ORDER BY symbol_id LIMIT 1 OFFSET ?1";
-const FIRST_TICK: &str =
-    "SELECT min(timestamp) FROM price_ticks WHERE symbol_id = ?1 AND timestamp >= ?2";
-
-/// Candles by source and start of their bucket.
-type Buckets = BTreeMap<(i64, i64), Candle>;
+const SYMBOLS: &str = "SELECT count(*) FROM symbols";
+const NTH_SYMBOL: &str = "SELECT id FROM symbols ORDER BY id LIMIT 1 OFFSET ?1";
 
 /// Recounts an hour; the turns go round the symbols, and round the hours of each.
-pub(super) fn recount(snapshot: &Connection, turn: u64) -> Result<Recount, Fault> {
+pub(super) fn recount(reader: &Reader, turn: u64) -> Result<Recount, Fault> {
+    // Pages of one cycle against each other: what is in memory is in neither.
+    reader.view(|_generation| (), |view| of_pages(&view.pages, turn))
+}
+
+fn of_pages(pages: &Pages<'_>, turn: u64) -> Result<Recount, Fault> {
     let mut recount = Recount::default();
-    let Some((symbol_id, watermark, hour)) = pick(snapshot, turn)? else { return Ok(recount) };
-    let covered = Span { from: 0, until: watermark };
-    let (hour, day) = (bucket(Interval::H1, hour), bucket(Interval::D1, hour));
-    let dirty = dirty_hours(snapshot, SeriesId { symbol_id, source_id: ALL_SOURCES }, day)?;
-    let is_dirty = |span: Span| dirty.iter().any(|hour| (span.from..span.until).contains(hour));
-    if !is_dirty(hour) {
-        let (minutes, _ticks) = fold_minutes(snapshot, symbol_id, hour.within(covered))?;
-        let hours = merge_into(Interval::H1, &minutes);
-        compare(&minutes, &stored(snapshot, symbol_id, Interval::M1, hour)?, &mut recount);
-        compare(&hours, &stored(snapshot, symbol_id, Interval::H1, hour)?, &mut recount);
-    }
-    if !is_dirty(day) {
-        let hours = stored(snapshot, symbol_id, Interval::H1, day)?;
-        let days = merge_into(Interval::D1, &hours);
-        compare(&days, &stored(snapshot, symbol_id, Interval::D1, day)?, &mut recount);
-    }
+    let Some((symbol_id, at)) = pick(pages, turn)? else { return Ok(recount) };
+    let (hour, day) = (bucket(Interval::H1, at), bucket(Interval::D1, at));
+    let minutes = fold_minutes(pages, symbol_id, hour)?;
+    let hours = merge_into(Interval::H1, &minutes);
+    compare(&minutes, &levels::read_all(pages, symbol_id, Interval::M1, hour)?, &mut recount);
+    compare(&hours, &levels::read_all(pages, symbol_id, Interval::H1, hour)?, &mut recount);
+    let days = merge_into(Interval::D1, &levels::read_all(pages, symbol_id, Interval::H1, day)?);
+    compare(&days, &levels::read_all(pages, symbol_id, Interval::D1, day)?, &mut recount);
     Ok(recount)
 }
 
-/// Picks a symbol, and an hour of it that holds a tick before the watermark.
-fn pick(snapshot: &Connection, turn: u64) -> Result<Option<(i64, i64, i64)>, Fault> {
+/// Picks a symbol, and a moment of it that is in an hour with stored ticks.
+fn pick(pages: &Pages<'_>, turn: u64) -> Result<Option<(u32, i64)>, Fault> {
     let turn = i64::try_from(turn).unwrap_or(0);
-    let symbols: i64 = snapshot.prepare_cached(SYMBOLS)?.query_one([], |row| row.get(0))?;
+    let connection: &Connection = pages.connection;
+    let symbols: i64 = connection.prepare_cached(SYMBOLS)?.query_one([], |row| row.get(0))?;
     let nth = turn.checked_rem(symbols).unwrap_or(0);
-    let mut statement = snapshot.prepare_cached(NTH_SYMBOL)?;
+    let mut statement = connection.prepare_cached(NTH_SYMBOL)?;
     let Some(symbol_id) = statement.query_one([nth], |row| row.get(0)).optional()? else {
         return Ok(None);
     };
-    let watermark = watermark(snapshot, symbol_id)?;
-    let Some(first) = first_tick(snapshot, symbol_id, 0)? else { return Ok(None) };
-    let hour = micros(Interval::H1);
-    let first = first - first % hour;
-    let hours = (watermark - first + hour - 1) / hour;
-    let Some(nth) = (turn / symbols.max(1)).checked_rem(hours.max(0)) else { return Ok(None) };
-    let at = first_tick(snapshot, symbol_id, first + nth * hour)?;
-    Ok(at.filter(|at| *at < watermark).map(|at| (symbol_id, watermark, at)))
+    let chain = Chain::of(Family::Ticks, symbol_id);
+    let (Some(first), Some(last)) =
+        (pages.at(chain, Place::FIRST)?, pages.covering(chain, Place::LAST)?)
+    else {
+        return Ok(None);
+    };
+    let (Some(first), Some(last)) =
+        (times(&first)?.first().copied(), times(&last)?.last().copied())
+    else {
+        return Ok(None);
+    };
+    let first_hour = first - first % HOUR;
+    let nth = (turn / symbols.max(1)).checked_rem((last - first_hour) / HOUR + 1).unwrap_or(0);
+    Ok(first_tick(pages, chain, first_hour + nth * HOUR)?.map(|at| (symbol_id, at)))
 }
 
-fn first_tick(snapshot: &Connection, symbol_id: i64, from: i64) -> Result<Option<i64>, Fault> {
-    Ok(snapshot.prepare_cached(FIRST_TICK)?.query_one([symbol_id, from], |row| row.get(0))?)
-}
-
-/// Reads the stored candles of every source, and of all together.
-fn stored(
-    snapshot: &Connection,
-    symbol_id: i64,
-    level: Interval,
-    span: Span,
-) -> Result<Buckets, Fault> {
-    let mut stored = Buckets::new();
-    for source_id in rows::sources(snapshot, symbol_id)? {
-        let series = SeriesId { symbol_id, source_id };
-        let candles = rows::candles(snapshot, series, level, span)?.into_iter();
-        stored.extend(candles.map(|(start, candle)| ((source_id, start), candle)));
+/// Finds the first stored tick from a moment on.
+fn first_tick(pages: &Pages<'_>, chain: Chain, from: i64) -> Result<Option<i64>, Fault> {
+    let mut next = pages.covering(chain, Place::at(from))?;
+    while let Some(page) = next {
+        if let Some(at) = times(&page)?.into_iter().find(|at| *at >= from) {
+            return Ok(Some(at));
+        }
+        next = pages.after(chain, page.place)?;
     }
-    Ok(stored)
+    Ok(None)
+}
+
+fn times(page: &StoredPage) -> Result<Vec<i64>, Fault> {
+    let keys = Page::open(&page.body).and_then(|opened| opened.keys());
+    let keys = keys.map_err(Fault::damage("pages", page.id))?;
+    Ok(keys.into_iter().map(|key| key.timestamp.micros()).collect())
+}
+
+/// Folds the stored ticks of a span into minutes by source and over all sources.
+fn fold_minutes(pages: &Pages<'_>, symbol_id: u32, span: Span) -> Result<Buckets, Fault> {
+    let mut minutes = Buckets::new();
+    let series = SeriesId { symbol_id, source_id: ALL_SOURCES };
+    for (at, source_id, candle) in ticks_of(pages, series, span)? {
+        let minute = bucket(Interval::M1, at).from;
+        levels::add(&mut minutes, (ALL_SOURCES, minute), &candle);
+        levels::add(&mut minutes, (source_id, minute), &candle);
+    }
+    Ok(minutes)
+}
+
+/// Merges buckets into longer ones.
+fn merge_into(interval: Interval, buckets: &Buckets) -> Buckets {
+    let mut merged = Buckets::new();
+    for ((source_id, start), candle) in buckets {
+        levels::add(&mut merged, (*source_id, bucket(interval, *start).from), candle);
+    }
+    merged
 }
 
 fn compare(expected: &Buckets, stored: &Buckets, recount: &mut Recount) {

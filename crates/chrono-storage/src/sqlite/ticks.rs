@@ -1,48 +1,61 @@
-//! Reading ticks, names and figures.
+//! Reading ticks: pages in order, and what memory has beyond them.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::ops::{Bound, Range};
+use std::str::FromStr;
 
-use chrono_domain::{StoredTick, Symbol, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
+use chrono_domain::{Arrival, Metadata, NameError, OrderKey, Source, StoredTick, Symbol, Tick};
+use rusqlite::{Connection, OptionalExtension};
 
-use super::codec::{self, TICK_COLUMNS, whole};
+use super::codec;
+use super::connection::Reader;
 use super::fault::Fault;
-use crate::{Detail, Names, Order, StoreStats, TickRange};
+use super::generation::{Generation, Held};
+use super::packed::ticks::Page;
+use super::packed::{Row, metadata};
+use super::pages::{Chain, Family, Pages, Place, StoredPage};
+use crate::{Detail, Names, Order, TickRange};
 
 const FIND_SYMBOL: &str = "SELECT id FROM symbols WHERE name = ?1";
 const FIND_SOURCE: &str = "SELECT id FROM sources WHERE name = ?1";
+pub(super) const SOURCE_NAME: &str = "SELECT name FROM sources WHERE id = ?1";
+pub(super) const WORKER_NAME: &str = "SELECT name FROM workers WHERE id = ?1";
 const SYMBOL_NAMES: &str = "SELECT name FROM symbols ORDER BY name";
 const SOURCE_NAMES: &str = "SELECT name FROM sources ORDER BY name";
 const WORKER_NAMES: &str = "SELECT name FROM workers ORDER BY name";
-const FIGURES: &str = "SELECT (SELECT next - 1 FROM counters WHERE name = 'arrival'), \
-    (SELECT page_count FROM pragma_page_count), (SELECT page_size FROM pragma_page_size)";
+
+/// A tick with ids for names.
+pub(super) type Whole = (Row, Option<Metadata>);
+
+/// Which ticks of a symbol, with ids for names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) symbol_id: u32,
+    pub(super) source_id: Option<u32>,
+    /// Where it begins, in order of time.
+    pub(super) from: Bound<OrderKey>,
+    /// Where it ends, in order of time.
+    pub(super) to: Bound<OrderKey>,
+    pub(super) order: Order,
+    pub(super) limit: usize,
+    pub(super) detail: Detail,
+}
 
 /// Reads a page of a symbol's ticks.
-pub(super) fn page(snapshot: &Connection, range: &TickRange) -> Result<Vec<StoredTick>, Fault> {
-    let Some(symbol_id) = find_symbol(snapshot, range.symbol)? else { return Ok(Vec::new()) };
-    let source_id = match range.source {
-        None => None,
-        Some(source) => match find_source(snapshot, source.as_str())? {
-            None => return Ok(Vec::new()),
-            found => found,
+pub(super) fn page(reader: &Reader, range: &TickRange) -> Result<Vec<StoredTick>, Fault> {
+    let Some(wanted) = find(reader.lookups(), range)? else { return Ok(Vec::new()) };
+    reader.view(
+        |generation| held(generation, &wanted),
+        |view| {
+            let rows = read(&view.pages, view.parts, &wanted)?;
+            let mut names = NamesById::of(SOURCE_NAME);
+            let ticks = rows.into_iter().map(|(row, metadata)| {
+                let source = names.find(view.pages.connection, row.source_id)?;
+                tick(range.symbol, source, row, metadata)
+            });
+            ticks.collect()
         },
-    };
-    let (after, end) = bounds(range);
-    let mut statement = snapshot.prepare_cached(&page_sql(range.order))?;
-    let mut rows = statement.query(params![
-        symbol_id,
-        after.0,
-        after.1,
-        end.micros(),
-        source_id,
-        whole(range.limit),
-        range.detail == Detail::WithMetadata,
-    ])?;
-    let mut ticks = Vec::new();
-    while let Some(row) = rows.next()? {
-        ticks.push(codec::tick(row, range.symbol)?);
-    }
-    Ok(ticks)
+    )
 }
 
 /// Reads every name in use.
@@ -54,62 +67,236 @@ pub(super) fn names(snapshot: &Connection) -> Result<Names, Fault> {
     })
 }
 
-/// Reads figures about the store; the log file is none of SQLite's pages.
-pub(super) fn stats(connection: &Connection, wal: &Path) -> Result<StoreStats, Fault> {
-    let (ticks, pages, page_bytes): (i64, i64, i64) = connection
-        .prepare_cached(FIGURES)?
-        .query_one([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let wal_bytes = match std::fs::metadata(wal) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-        Err(error) => return Err(Fault::File(error)),
-    };
-    let bytes = u64::try_from(pages.saturating_mul(page_bytes))?.saturating_add(wal_bytes);
-    Ok(StoreStats { ticks: u64::try_from(ticks)?, bytes: Some(bytes) })
-}
-
 /// Finds a symbol's id.
-pub(super) fn find_symbol(connection: &Connection, symbol: Symbol) -> Result<Option<i64>, Fault> {
-    find(connection, FIND_SYMBOL, symbol.as_str())
+pub(super) fn find_symbol(connection: &Connection, symbol: Symbol) -> Result<Option<u32>, Fault> {
+    find_id(connection, FIND_SYMBOL, symbol.as_str())
 }
 
 /// Finds a source's id.
-pub(super) fn find_source(connection: &Connection, source: &str) -> Result<Option<i64>, Fault> {
-    find(connection, FIND_SOURCE, source)
+pub(super) fn find_source(connection: &Connection, source: Source) -> Result<Option<u32>, Fault> {
+    find_id(connection, FIND_SOURCE, source.as_str())
 }
 
-fn find(connection: &Connection, sql: &str, name: &str) -> Result<Option<i64>, Fault> {
-    Ok(connection.prepare_cached(sql)?.query_one([name], |row| row.get(0)).optional()?)
-}
-
-/// Gives the (timestamp, arrival) that the answer comes after in its order, and the last timestamp in it.
-///
-/// Each end is one bound of the index: with two for an end, SQLite may start from the looser one.
-fn bounds(range: &TickRange) -> ((i64, i64), Timestamp) {
-    let after = range.after.map(|key| (key.timestamp.micros(), whole(key.arrival.0)));
-    match range.order {
-        Order::OldestFirst => {
-            let start = (range.from.micros(), -1);
-            (after.map_or(start, |after| after.max(start)), range.to)
-        }
-        Order::NewestFirst => {
-            let start = (range.to.micros(), i64::MAX);
-            (after.map_or(start, |after| after.min(start)), range.from)
-        }
+/// Copies from a generation what is wanted of it.
+pub(super) fn held(generation: &Generation, wanted: &Wanted) -> Vec<Whole> {
+    let Some(series) = generation.series.get(&wanted.symbol_id) else { return Vec::new() };
+    let ticks = series.range((wanted.from, wanted.to));
+    let ticks = ticks.filter(|(_key, held)| wanted.is_of(held.source_id));
+    let copy = |(key, held): (&OrderKey, &Held)| {
+        let metadata = if wanted.detail == Detail::Plain { None } else { held.metadata.clone() };
+        (held.row(*key), metadata)
+    };
+    match wanted.order {
+        Order::OldestFirst => ticks.map(copy).take(wanted.limit).collect(),
+        Order::NewestFirst => ticks.rev().map(copy).take(wanted.limit).collect(),
     }
 }
 
-fn page_sql(order: Order) -> String {
-    let (comes_after, ends, direction) = match order {
-        Order::OldestFirst => (">", "<=", "ASC"),
-        Order::NewestFirst => ("<", ">=", "DESC"),
+/// Reads what is wanted from the pages, and joins it with what was copied from memory.
+pub(super) fn read(
+    pages: &Pages<'_>,
+    parts: Vec<Vec<Whole>>,
+    wanted: &Wanted,
+) -> Result<Vec<Whole>, Fault> {
+    let mut rows = stored(pages, wanted)?;
+    for part in parts {
+        rows.extend(part);
+    }
+    // Two or three runs that are in order already; often one.
+    match wanted.order {
+        Order::OldestFirst => rows.sort_by_key(|(row, _)| row.key),
+        Order::NewestFirst => rows.sort_by_key(|(row, _)| std::cmp::Reverse(row.key)),
+    }
+    rows.truncate(wanted.limit);
+    Ok(rows)
+}
+
+/// Makes a tick of a row and its names.
+pub(super) fn tick(
+    symbol: Symbol,
+    source: Source,
+    row: Row,
+    metadata: Option<Metadata>,
+) -> Result<StoredTick, Fault> {
+    let OrderKey { timestamp, arrival } = row.key;
+    let tick = Tick::try_new(symbol, source, row.price, row.volume, timestamp)?;
+    Ok(StoredTick { tick: tick.with_metadata(metadata), arrival, ingested_at: row.ingested_at })
+}
+
+/// Reads a page of ticks whole: its rows, with metadata if asked for.
+pub(super) fn whole_page(
+    pages: &Pages<'_>,
+    symbol_id: u32,
+    page: &StoredPage,
+    detail: Detail,
+) -> Result<Vec<Whole>, Fault> {
+    let damage = || Fault::damage("pages", page.id);
+    let opened = Page::open(&page.body).map_err(damage())?;
+    let rows = opened.rows(0..opened.len(), None).map_err(damage())?;
+    with_metadata(pages, symbol_id, page, rows, detail)
+}
+
+/// Names by their ids, as far as a reader has met them.
+#[derive(Debug)]
+pub(super) struct NamesById<T> {
+    sql: &'static str,
+    held: HashMap<u32, T>,
+}
+
+impl<T: Copy + FromStr<Err = NameError>> NamesById<T> {
+    /// Knows none yet; `sql` finds the name of an id.
+    pub(super) fn of(sql: &'static str) -> Self {
+        Self { sql, held: HashMap::new() }
+    }
+
+    /// Finds the name of an id that some tick carries.
+    pub(super) fn find(&mut self, connection: &Connection, id: u32) -> Result<T, Fault> {
+        if let Some(name) = self.held.get(&id) {
+            return Ok(*name);
+        }
+        let mut statement = connection.prepare_cached(self.sql)?;
+        let mut rows = statement.query([id])?;
+        let row = rows.next()?.ok_or_else(|| Fault::Damaged("a tick with an unknown id".into()))?;
+        let name = codec::text(row, 0)?.parse()?;
+        self.held.insert(id, name);
+        Ok(name)
+    }
+}
+
+impl Wanted {
+    fn is_of(&self, source_id: u32) -> bool {
+        self.source_id.is_none_or(|wanted| wanted == source_id)
+    }
+
+    /// Gives which of a page's keys are within the bounds.
+    fn within(&self, keys: &[OrderKey]) -> Range<usize> {
+        let from = match self.from {
+            Bound::Included(from) => keys.partition_point(|key| *key < from),
+            Bound::Excluded(from) => keys.partition_point(|key| *key <= from),
+            Bound::Unbounded => 0,
+        };
+        let to = match self.to {
+            Bound::Included(to) => keys.partition_point(|key| *key <= to),
+            Bound::Excluded(to) => keys.partition_point(|key| *key < to),
+            Bound::Unbounded => keys.len(),
+        };
+        from..to.max(from)
+    }
+}
+
+/// Turns names into ids; none when a name is in no use.
+pub(super) fn find(connection: &Connection, range: &TickRange) -> Result<Option<Wanted>, Fault> {
+    let Some(symbol_id) = find_symbol(connection, range.symbol)? else { return Ok(None) };
+    let source_id = match range.source {
+        None => None,
+        Some(source) => match find_source(connection, source)? {
+            None => return Ok(None),
+            found => found,
+        },
     };
-    format!(
-        "SELECT {TICK_COLUMNS}, CASE WHEN ?7 THEN metadata END FROM price_ticks \
-         WHERE symbol_id = ?1 AND (timestamp, arrival) {comes_after} (?2, ?3) \
-         AND timestamp {ends} ?4 AND (?5 IS NULL OR source_id = ?5) \
-         ORDER BY timestamp {direction}, arrival {direction} LIMIT ?6"
-    )
+    let (from, to) = ends(range);
+    let TickRange { order, limit, detail, .. } = *range;
+    Ok(Some(Wanted { symbol_id, source_id, from, to, order, limit, detail }))
+}
+
+/// Gives both ends in order of time, the place that the answer comes after among them.
+fn ends(range: &TickRange) -> (Bound<OrderKey>, Bound<OrderKey>) {
+    let from = OrderKey { timestamp: range.from, arrival: Arrival(0) };
+    let to = OrderKey { timestamp: range.to, arrival: Arrival(u64::MAX) };
+    match (range.order, range.after) {
+        (Order::OldestFirst, Some(after)) if after >= from => {
+            (Bound::Excluded(after), Bound::Included(to))
+        }
+        (Order::NewestFirst, Some(after)) if after <= to => {
+            (Bound::Included(from), Bound::Excluded(after))
+        }
+        _ => (Bound::Included(from), Bound::Included(to)),
+    }
+}
+
+/// Reads what is wanted from the pages.
+fn stored(pages: &Pages<'_>, wanted: &Wanted) -> Result<Vec<Whole>, Fault> {
+    let mut found: Vec<Whole> = Vec::new();
+    let chain = Chain::of(Family::Ticks, wanted.symbol_id);
+    let (first, last) = (place(wanted.from, Place::FIRST), place(wanted.to, Place::LAST));
+    if first > last || wanted.limit == 0 {
+        return Ok(found);
+    }
+    let start = match wanted.order {
+        Order::OldestFirst => first,
+        Order::NewestFirst => last,
+    };
+    let mut next = pages.covering(chain, start)?;
+    while let Some(page) = next {
+        add_page(pages, &page, wanted, &mut found)?;
+        if found.len() >= wanted.limit {
+            break;
+        }
+        next = match wanted.order {
+            Order::OldestFirst => pages.after(chain, page.place)?.filter(|page| page.place <= last),
+            Order::NewestFirst if page.place <= first => None,
+            Order::NewestFirst => pages.before(chain, page.place)?,
+        };
+    }
+    Ok(found)
+}
+
+/// Adds what is wanted of a page, in the order of the answer.
+fn add_page(
+    pages: &Pages<'_>,
+    page: &StoredPage,
+    wanted: &Wanted,
+    found: &mut Vec<Whole>,
+) -> Result<(), Fault> {
+    let damage = || Fault::damage("pages", page.id);
+    let opened = Page::open(&page.body).map_err(damage())?;
+    let mut range = wanted.within(&opened.keys().map_err(damage())?);
+    let room = wanted.limit - found.len();
+    if wanted.source_id.is_none() && range.len() > room {
+        range = match wanted.order {
+            Order::OldestFirst => range.start..range.start + room,
+            Order::NewestFirst => range.end - room..range.end,
+        };
+    }
+    let mut rows = opened.rows(range, wanted.source_id).map_err(damage())?;
+    if wanted.order == Order::NewestFirst {
+        rows.reverse();
+    }
+    rows.truncate(room);
+    found.extend(with_metadata(pages, wanted.symbol_id, page, rows, wanted.detail)?);
+    Ok(())
+}
+
+/// Joins rows of a page with the metadata that lies beside it.
+fn with_metadata(
+    pages: &Pages<'_>,
+    symbol_id: u32,
+    page: &StoredPage,
+    rows: Vec<(usize, Row)>,
+    detail: Detail,
+) -> Result<Vec<Whole>, Fault> {
+    let beside = Chain::of(Family::Metadata, symbol_id);
+    let held = match detail {
+        Detail::Plain => None,
+        Detail::WithMetadata => pages.version(beside, page.place, page.cycle)?,
+    };
+    let texts = match held {
+        None => Vec::new(),
+        Some(held) => metadata::decode(&held.body).map_err(Fault::damage("pages", held.id))?,
+    };
+    let join = |(idx, row): (usize, Row)| (row, texts.get(idx).cloned().flatten());
+    Ok(rows.into_iter().map(join).collect())
+}
+
+fn place(bound: Bound<OrderKey>, open: Place) -> Place {
+    match bound {
+        Bound::Included(key) | Bound::Excluded(key) => Place::of(key),
+        Bound::Unbounded => open,
+    }
+}
+
+fn find_id(connection: &Connection, sql: &str, name: &str) -> Result<Option<u32>, Fault> {
+    Ok(connection.prepare_cached(sql)?.query_one([name], |row| row.get(0)).optional()?)
 }
 
 fn texts<T>(connection: &Connection, sql: &str) -> Result<Vec<T>, Fault>

@@ -135,7 +135,10 @@ async fn keeps_every_promise_of_the_contract() {
 #[tokio::test]
 async fn keeps_the_promises_about_failed_calls() {
     let store = ModelStore::default();
-    let refuse = || store.next_commit(Fault::Refuse(1));
+    let refuse = |batch| {
+        store.next_commit(Fault::Refuse(1));
+        batch
+    };
     conformance::ticks::a_refused_batch_harms_no_other_of_the_same_call(&store, refuse).await;
     for fault in [Fault::Unavailable, Fault::Overloaded] {
         let store = ModelStore::default();

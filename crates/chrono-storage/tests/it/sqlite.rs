@@ -4,6 +4,8 @@ mod running;
 
 mod append;
 mod candles;
+mod carry;
 mod contract;
+mod damage;
 mod files;
 mod kill;

@@ -75,9 +75,14 @@ impl Census {
                 self.by_address.remove(&from);
             }
         }
-        if let Some(key) = key
-            && let Some(clients) = self.by_key.get_mut(key)
-        {
+        if let Some(key) = key {
+            self.disown(id, key);
+        }
+    }
+
+    /// Takes a connection from a key that it came with.
+    pub(super) fn disown(&mut self, id: ClientId, key: &KeyId) {
+        if let Some(clients) = self.by_key.get_mut(key) {
             clients.remove(&id);
             if clients.is_empty() {
                 self.by_key.remove(key);

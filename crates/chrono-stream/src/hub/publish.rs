@@ -108,6 +108,8 @@ impl Core {
 
     fn fan_out(&mut self, frame: &Arc<Frame>, queue_max: usize, wakers: &mut Vec<Waker>) {
         self.values.apply(frame);
+        #[cfg(feature = "failpoints")]
+        chrono_storage::failpoint::hit("mid_fan_out");
         let outboxes = self.registry.subscribers(&frame.symbol);
         wakers.extend(outboxes.filter_map(|outbox| outbox.offer(frame, queue_max)));
         self.head = frame.seq;

@@ -321,6 +321,28 @@ fn a_key_with_as_many_streams_as_it_may_is_refused() {
 }
 
 #[test]
+fn a_second_key_takes_the_place_of_the_first() {
+    let settings = StreamSettings { connections_per_key_max: 1, ..StreamSettings::default() };
+    let mut talk = Talk::with(settings, Peer::Talking);
+    let hub = Arc::clone(talk.session.hub());
+    let mut other = hub.connect(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+    other.identify("full".into()).unwrap();
+    for key in ["old", "new", "new"] {
+        talk.auth(Some(key));
+        assert_eq!(talk.told(), [json!({ "type": "authenticated", "id": 9 })]);
+    }
+    talk.auth(Some("full"));
+    assert_eq!(talk.told()[0]["code"], "TOO_MANY_CONNECTIONS");
+    let mut keys = hub.keys();
+    keys.sort();
+    assert_eq!(keys, ["full".into(), "new".into()] as [KeyId; 2]);
+    hub.close_key(&"old".into());
+    assert_eq!(talk.session.closing(), None, "the old key holds the stream no longer");
+    hub.close_key(&"new".into());
+    assert_eq!(talk.session.closing(), Some(CloseReason::KeyGone));
+}
+
+#[test]
 fn every_reason_a_peer_can_be_told_has_its_words() {
     for (reason, code, farewell) in [
         (CloseReason::Unauthorized, Some(4401), Some("UNAUTHORIZED")),

@@ -2,7 +2,7 @@
 
 use chrono_domain::Timestamp;
 use http_body_util::BodyExt;
-use hyper::header::HeaderMap;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
 
 use super::*;
 use crate::edge::REQUEST_ID;
@@ -27,7 +27,7 @@ async fn a_wrong_field_has_the_specified_shape() {
         "{\"error\":{\"code\":\"VALIDATION_ERROR\",\
          \"message\":\"Invalid symbol: BTC-USD. Expected: BTC/USD\",\
          \"details\":{\"field\":\"symbol\",\"received\":\"BTC-USD\",\"expected\":\"BTC/USD\"},\
-         \"request_id\":\"req_abc123\"},\"status\":400}"
+         \"request_id\":\"req_abc123\"},\"status\":400}\n"
     );
 }
 
@@ -47,7 +47,7 @@ async fn the_faults_of_a_batch_are_listed_inside_the_error() {
          \"errors\":[{\"index\":3,\"code\":\"VALIDATION_ERROR\",\"message\":\"Missing price\",\
          \"details\":{\"field\":\"price\",\"received\":null,\
          \"expected\":\"a decimal in a string\"}}],\
-         \"request_id\":\"req_abc123\"},\"status\":400}"
+         \"request_id\":\"req_abc123\"},\"status\":400}\n"
     );
 }
 

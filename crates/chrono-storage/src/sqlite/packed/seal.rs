@@ -14,6 +14,7 @@ pub(in super::super) enum Format {
     Candles = 0x31,
     Log = 0x41,
     Newest = 0x51,
+    Sets = 0x61,
 }
 
 /// Begins a blob.

@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::log::{LoggedBatch, LoggedCommit, LoggedTick};
-use super::{Damage, Row, candles, log, metadata, newest, seal, ticks};
+use super::{Damage, Row, candles, log, metadata, newest, seal, sets, ticks};
 use crate::{Idempotency, IdempotencyKey};
 
 mod recorded;
@@ -156,6 +156,7 @@ fn reads(blob: &[u8]) -> Result<(), Damage> {
     page(blob)
         .or_else(|_| metadata::decode(blob).map(drop))
         .or_else(|_| candles::decode(blob).map(drop))
+        .or_else(|_| sets::decode(blob, None).map(drop))
         .or_else(|_| newest::decode(blob).map(drop))
         .or_else(|_| log::decode(blob).map(drop))
 }
@@ -165,6 +166,7 @@ fn any_blob() -> impl Strategy<Value = Vec<u8>> {
         rows().prop_map(|rows| ticks::encode(&rows)),
         vec(object(), 1..90).prop_filter_map("metadata", |rows| metadata::encode(&rows)),
         slots().prop_map(|slots| candles::encode(&slots)),
+        slots().prop_map(|slots| sets::encode(&[(0, slots.clone()), (3, slots)])),
         vec((row(), object()), 0..9).prop_map(|ticks| newest::encode(&ticks)),
         commit().prop_map(|commit| log::encode(&commit)),
     ]
@@ -214,6 +216,19 @@ proptest! {
     }
 
     #[test]
+    fn the_candles_of_each_source_come_back_alone_and_together(
+        sets in prop::collection::btree_map(id(), slots(), 0..5), other in id(),
+    ) {
+        let sets: Vec<_> = sets.into_iter().collect();
+        let blob = sets::encode(&sets);
+        prop_assert_eq!(shown(&sets::decode(&blob, None).unwrap()), shown(&sets));
+        for wanted in sets.iter().map(|(id, _)| *id).chain([other]) {
+            let alone: Vec<_> = sets.iter().filter(|(id, _)| *id == wanted).cloned().collect();
+            prop_assert_eq!(shown(&sets::decode(&blob, Some(wanted)).unwrap()), shown(&alone));
+        }
+    }
+
+    #[test]
     fn newest_ticks_come_back_bit_for_bit(ticks in vec((row(), object()), 0..9)) {
         let read = newest::decode(&newest::encode(&ticks)).unwrap();
         prop_assert_eq!(shown(&read), shown(&ticks));
@@ -256,7 +271,7 @@ proptest! {
 
     #[test]
     fn random_bytes_never_panic(
-        format in prop::sample::select(vec![0x11_u8, 0x21, 0x31, 0x41, 0x51]),
+        format in prop::sample::select(vec![0x11_u8, 0x21, 0x31, 0x41, 0x51, 0x61]),
         bytes in vec(any::<u8>(), 0..300),
     ) {
         reads(&bytes).ok();
@@ -274,7 +289,7 @@ fn a_blob_of_another_kind_is_refused() {
 
 #[test]
 fn no_count_makes_room_for_more_than_there_is() {
-    for format in [0x11_u8, 0x21, 0x31, 0x41, 0x51] {
+    for format in [0x11_u8, 0x21, 0x31, 0x41, 0x51, 0x61] {
         // A count of 2^63 wherever the first or second integer is one.
         for lead in [&[][..], &[0][..], &[1][..]] {
             let mut body = vec![format];

@@ -154,34 +154,3 @@ async fn metadata_reads_back_only_when_asked_for() {
     assert_eq!(running.store.ticks(&plain).await.unwrap()[0].tick.metadata, None);
     assert_eq!(running.store.ticks(&with).await.unwrap()[0].tick.metadata, Some(metadata));
 }
-
-#[tokio::test]
-async fn a_person_reads_the_view_in_the_words_of_the_specification() {
-    let (_dir, path) = fresh_file();
-    let running = Running::open(&path);
-    let at = NOW + 123;
-    let metadata = Metadata::from_canonical(r#"{"bid":"67230.00"}"#);
-    let first = tick("BTC/USD", "kraken", at, "67230.00", None).with_metadata(Some(metadata));
-    let second = tick("BTC/USD", "kraken", Timestamp::MAX.micros(), "1", Some("0.10"));
-    running.store.append(vec![batch("worker-1", None, vec![first, second])]).await.unwrap();
-    let shell = rusqlite::Connection::open(&path).unwrap();
-    let mut statement = shell
-        .prepare(
-            "SELECT id || '|' || symbol || '|' || price || '|' || ifnull(volume, 'NULL') || '|' || timestamp || '|' \
-             || source || '|' || ingested_at || '|' || worker_id || '|' || ifnull(metadata, 'NULL') \
-             FROM price_feeds ORDER BY id",
-        )
-        .unwrap();
-    let rows: Vec<String> =
-        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
-    let ingested = "2025-10-09T12:34:56.789000Z|worker-1";
-    assert_eq!(
-        rows,
-        [
-            format!(
-                "1|BTC/USD|67230.00|NULL|2025-10-09T12:34:56.789123Z|kraken|{ingested}|{{\"bid\":\"67230.00\"}}"
-            ),
-            format!("2|BTC/USD|1|0.10|9999-12-31T23:59:59.999999Z|kraken|{ingested}|NULL"),
-        ]
-    );
-}

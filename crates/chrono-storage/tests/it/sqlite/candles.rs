@@ -116,8 +116,8 @@ prop_compose! {
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (any_moment(), prop::collection::vec(any_tick(), 1..12)).prop_map(|(now, ticks)| Step::Append(now, ticks)),
-        3 => (any_moment(), 1_usize..4).prop_map(|(up_to, steps)| Step::Materialise(up_to, steps)),
-        1 => Just(Step::Crash),
+        3 => (any_moment(), 1_usize..30).prop_map(|(up_to, steps)| Step::Materialise(up_to, steps)),
+        2 => Just(Step::Crash),
         4 => any_question().prop_map(Step::Ask),
         1 => (0_u64..200).prop_map(Step::Look),
     ]
@@ -158,12 +158,12 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         let (dir, path) = fresh_file();
-        Self { running: Running::open(&path), path, _dir: dir, model: ModelStore::default() }
+        Self { running: Running::tiny(&path), path, _dir: dir, model: ModelStore::default() }
     }
 
     fn crash(self) -> Self {
         let (dir, path) = crashed_copy(&self.path);
-        Self { running: Running::open(&path), path, _dir: dir, model: self.model }
+        Self { running: Running::tiny(&path), path, _dir: dir, model: self.model }
     }
 
     async fn append(&self, now: i64, ticks: &[Sent]) {
@@ -299,43 +299,57 @@ async fn a_backfill_of_a_day_and_live_ticks_agree_with_the_model_at_each_step() 
 }
 
 #[tokio::test]
-async fn ticks_just_before_at_and_just_after_the_watermark_are_in_their_candles() {
+async fn ticks_at_both_sides_of_what_is_stored_are_in_their_candles() {
     for hour in [HOUR, 0] {
         let pair = Pair::new();
-        let watermark = BASE + DAY + hour;
-        pair.append(watermark - MINUTE, &[sent("kraken", watermark - 5, "5")]).await;
-        materialise_all(&pair.running.store, watermark).await;
-        for at in [watermark + 1, watermark, watermark - 1] {
+        let edge = BASE + DAY + hour;
+        pair.append(edge - MINUTE, &[sent("kraken", edge - 5, "5")]).await;
+        materialise_all(&pair.running.store, edge).await;
+        for at in [edge + 1, edge, edge - 1] {
             for source in ["kraken", "binance"] {
-                pair.append(watermark, &[sent(source, at, "6.5")]).await;
+                pair.append(edge, &[sent(source, at, "6.5")]).await;
                 pair.ask_all().await;
                 pair.look(0).await;
             }
         }
-        materialise_all(&pair.running.store, watermark + MINUTE).await;
+        materialise_all(&pair.running.store, edge + MINUTE).await;
         pair.ask_all().await;
     }
 }
 
 #[tokio::test]
-async fn a_step_that_stops_in_the_middle_of_many_ticks_stops_between_minutes() {
-    let pair = Pair::new();
-    let ticks: Vec<Sent> =
-        (0..3_000).map(|nth| sent("kraken", BASE + nth * 250_000 + nth % 7, "2.5")).collect();
-    for some in ticks.chunks(1_000) {
-        pair.append(BASE, some).await;
-    }
+async fn a_crash_after_any_step_of_a_cycle_changes_no_answer() {
+    let mut pair = Pair::new();
     let mut steps = 0;
-    while pair.running.store.materialise(time(BASE + DAY)).await.unwrap() == Progress::More {
-        steps += 1;
-        let ends = (BASE, BASE + DAY);
-        let (symbol, order, limit) = (SYMBOLS[0], Order::OldestFirst, 1_000);
-        for interval in [Interval::M1, Interval::H1, Interval::D1] {
-            pair.ask(&Asked { symbol, source: None, interval, ends, order, limit }).await;
+    for round in 0..3 {
+        // New ticks, late ones, and some in the middle of pages that are full.
+        let at = |nth: i64| BASE + nth * 7 * HOUR + nth % 3 + round;
+        let ticks: Vec<Sent> = (0..12).map(|nth| sent(SOURCES[0], at(nth), "2.5")).collect();
+        pair.append(BASE, &ticks).await;
+        pair.append(BASE, &[sent(SOURCES[2], at(round), "3"), sent(SOURCES[2], at(9), "4")]).await;
+        while pair.running.store.materialise(time(BASE)).await.unwrap() == Progress::More {
+            steps += 1;
+            // Whatever the step left, another process goes on from it.
+            let (_dir, path) = crashed_copy(&pair.path);
+            let held = std::mem::replace(&mut pair.running, Running::tiny(&path));
+            pair.ask_all().await;
+            pair.look(round.unsigned_abs()).await;
+            materialise_all(&pair.running.store, BASE).await;
+            pair.ask_all().await;
+            pair.look(round.unsigned_abs()).await;
+            pair.running = held;
+            pair.ask_all().await;
         }
+        assert_eq!(recount_all(&pair.running.store, 40).await.mismatches, 0);
     }
-    assert!(steps > 3, "{steps}");
-    assert_eq!(recount_all(&pair.running.store, 4).await.mismatches, 0);
+    assert!(steps > 40, "{steps}");
+    // Nothing is left of what was superseded, nor of the log.
+    let shell = rusqlite::Connection::open(&pair.path).unwrap();
+    let count = |sql: &str| shell.query_one(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM log"), 0);
+    let keys =
+        "SELECT count(DISTINCT printf('%d %d %d %d', family, symbol_id, start, tie)) FROM pages";
+    assert_eq!(count("SELECT count(*) FROM pages"), count(keys));
 }
 
 #[tokio::test]
@@ -366,31 +380,28 @@ async fn ticks_at_both_ends_of_time_are_in_their_buckets() {
 }
 
 #[tokio::test]
-async fn a_recount_sees_a_changed_a_lost_and_an_invented_candle() {
+async fn a_recount_sees_changed_invented_and_lost_candles() {
     let pair = Pair::new();
+    let source = |nth| if nth % 2 == 0 { "kraken" } else { "binance" };
     let ticks: Vec<Sent> =
-        (0..50).map(|nth| sent("kraken", BASE + nth * 7 * MINUTE, "3.00")).collect();
+        (0..50).map(|nth| sent(source(nth), BASE + nth * 7 * MINUTE, "3.00")).collect();
     pair.append(BASE, &ticks).await;
     materialise_all(&pair.running.store, BASE + DAY).await;
     let clean = recount_all(&pair.running.store, 40).await;
     assert!(clean.checked > 100 && clean.mismatches == 0, "{clean:?}");
-    for (damage, repair) in [
-        ("UPDATE candles SET high = '3.0' WHERE interval = '1m' AND bucket = (SELECT max(bucket) FROM candles)",
-         "UPDATE candles SET high = '3.00'"),
-        ("UPDATE candles SET count = count + 1 WHERE interval = '1d' AND source_id > 0",
-         "UPDATE candles SET count = count - 1 WHERE interval = '1d' AND source_id > 0"),
-        ("CREATE TABLE kept AS SELECT * FROM candles WHERE interval = '1h' LIMIT 1;
-          DELETE FROM candles WHERE (source_id, interval, bucket) IN (SELECT source_id, interval, bucket FROM kept)",
-         "INSERT INTO candles SELECT * FROM kept"),
-        ("INSERT INTO candles SELECT symbol_id, 9, interval, bucket, open, open_at, open_arrival, high, low, close, \
-          close_at, close_arrival, volume, notional, count FROM candles WHERE interval = '1m' LIMIT 1",
-         "DELETE FROM candles WHERE source_id = 9"),
+    let shell = rusqlite::Connection::open(&pair.path).unwrap();
+    shell.execute_batch("CREATE TABLE kept AS SELECT * FROM pages").unwrap();
+    for damage in [
+        // The minutes of another hour; minutes for days, among them days that never were; no hours.
+        "UPDATE pages SET body = (SELECT body FROM pages WHERE family = 3 ORDER BY start LIMIT 1)
+         WHERE id = (SELECT id FROM pages WHERE family = 3 ORDER BY start DESC LIMIT 1)",
+        "UPDATE pages SET body = (SELECT body FROM pages WHERE family = 3 LIMIT 1) WHERE family = 5",
+        "DELETE FROM pages WHERE id = (SELECT id FROM pages WHERE family = 4 LIMIT 1)",
     ] {
-        let shell = rusqlite::Connection::open(&pair.path).unwrap();
         shell.execute_batch(damage).unwrap();
         assert!(recount_all(&pair.running.store, 40).await.mismatches > 0, "{damage}");
-        shell.execute_batch(repair).unwrap();
-        assert_eq!(recount_all(&pair.running.store, 40).await.mismatches, 0, "{repair}");
+        shell.execute_batch("DELETE FROM pages; INSERT INTO pages SELECT * FROM kept").unwrap();
+        assert_eq!(recount_all(&pair.running.store, 40).await.mismatches, 0, "{damage}");
     }
 }
 

@@ -1,19 +1,24 @@
 //! The contract's cases on fresh files, over restarts, and against the model.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use chrono_domain::Metadata;
 use chrono_storage::conformance::{self, Comparison, generate};
 use chrono_storage::model::ModelStore;
-use chrono_storage::sqlite::Settings;
-use chrono_storage::{Store, StoreError, TickStore};
+use chrono_storage::sqlite::{CycleSettings, MemoryLimits, Settings};
+use chrono_storage::{Appended, CandleStore, NewBatch, Progress, Store, StoreError, TickStore};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::append::{NOW, batch, tick};
-use super::running::{self, Running, fresh_file};
+use super::running::{self, Running, fresh_file, tiny};
+
+/// All in memory, and all in pages as soon as asked for.
+const SETTINGS: [fn(&Path) -> Settings; 2] = [|path| Settings::new(path), tiny];
 
 /// A file that is opened again and again; each store must be dropped before the next is asked for.
 struct Place {
@@ -23,9 +28,9 @@ struct Place {
 }
 
 impl Place {
-    fn fresh() -> Self {
+    fn fresh(settings: impl FnOnce(&Path) -> Settings) -> Self {
         let (dir, path) = fresh_file();
-        Self { settings: Settings::new(path), threads: RefCell::default(), _dir: dir }
+        Self { settings: settings(&path), threads: RefCell::default(), _dir: dir }
     }
 
     fn reopen(&self) -> Arc<dyn Store> {
@@ -39,37 +44,37 @@ impl Place {
 
 #[tokio::test]
 async fn keeps_every_promise_of_the_contract() {
-    let places = RefCell::new(Vec::new());
-    conformance::run_all(async || {
-        let place = Place::fresh();
-        let store = place.reopen();
-        places.borrow_mut().push(place);
-        store
-    })
-    .await;
+    for settings in SETTINGS {
+        let places = RefCell::new(Vec::new());
+        conformance::run_all(async || {
+            let place = Place::fresh(settings);
+            let store = place.reopen();
+            places.borrow_mut().push(place);
+            store
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
 async fn keeps_every_promise_over_restarts() {
-    conformance::run_restarts(async || {
-        let place = Place::fresh();
-        async move || place.reopen()
-    })
-    .await;
+    for settings in SETTINGS {
+        conformance::run_restarts(async || {
+            let place = Place::fresh(settings);
+            async move || place.reopen()
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
 async fn keeps_the_promise_about_refused_batches() {
     let (_dir, path) = fresh_file();
     let running = Running::open(&path);
-    let shell = rusqlite::Connection::open(&path).unwrap();
-    let refuse = || {
-        shell
-            .execute_batch(
-                "CREATE TRIGGER refuse BEFORE INSERT ON price_ticks WHEN new.price = '2' \
-                 BEGIN SELECT RAISE(ABORT, 'as planned'); END",
-            )
-            .unwrap();
+    let refuse = |mut batch: NewBatch| {
+        let tick = batch.ticks.remove(0);
+        batch.ticks.push(tick.with_metadata(Some(Metadata::from_canonical("{not json"))));
+        batch
     };
     let store = &running.store;
     conformance::ticks::a_refused_batch_harms_no_other_of_the_same_call(store, refuse).await;
@@ -90,15 +95,38 @@ async fn a_write_that_another_process_holds_up_stores_nothing_and_works_later() 
     assert_eq!(running.store.stats().await.unwrap().ticks, 1);
 }
 
+#[tokio::test]
+async fn appends_are_refused_until_cycles_have_caught_up() {
+    let (_dir, path) = fresh_file();
+    let memory = MemoryLimits { ticks: 2, log_bytes: u64::MAX };
+    let running = Running::with(Settings { memory, ..tiny(&path) });
+    let store = &running.store;
+    let call = || vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None)])];
+    store.append(call()).await.unwrap();
+    store.append(call()).await.unwrap();
+    assert!(matches!(store.append(call()).await, Err(StoreError::Overloaded)));
+    assert_eq!(store.stats().await.unwrap().ticks, 2);
+    let now = chrono_domain::Timestamp::MAX;
+    while store.materialise(now).await.unwrap() == Progress::More {}
+    assert!(matches!(&store.append(call()).await.unwrap()[..], [Ok(Appended::Stored(_))]));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 256, ..ProptestConfig::default() })]
 
     /// Random operations on the file and on the model, the file opened again in between.
     #[test]
     fn answers_as_the_model_does(
-        lives in prop::collection::vec(generate::ops(16), 1..4),
+        lives in prop::collection::vec(generate::ops(16), 1..5),
+        ticks in prop::sample::select(vec![1, 30, u64::MAX]),
+        (page_rows, slice) in (1_usize..9, 1_usize..65),
     ) {
-        let (place, model) = (Place::fresh(), ModelStore::default());
+        let cycle = |default| CycleSettings { ticks, page_rows, slice, ..default };
+        let settings = |path: &Path| {
+            let default = Settings::new(path);
+            Settings { cycle: cycle(default.cycle), ..default }
+        };
+        let (place, model) = (Place::fresh(settings), ModelStore::default());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let mut comparison = Comparison::default();

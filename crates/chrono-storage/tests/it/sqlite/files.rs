@@ -1,9 +1,9 @@
 //! The file: who may open it, what is refused, what a person finds in it.
 
-use chrono_domain::{Arrival, Interval, ManualClock, Symbol, Timestamp};
-use chrono_storage::sqlite::{Access, OpenError, Settings, SqliteStore, check};
+use chrono_domain::{Interval, ManualClock, StoredTick, Symbol, Timestamp};
+use chrono_storage::sqlite::{Access, OpenError, Settings, SqliteStore, Visit, check};
 use chrono_storage::{
-    Appended, CandleRange, CandleStore, KeyStore, StoreError, StoredKey, TickRange, TickStore,
+    CandleRange, CandleStore, KeyStore, Progress, StoreError, StoredKey, TickRange, TickStore,
 };
 
 use super::append::{NOW, batch, tick};
@@ -63,7 +63,7 @@ fn a_tool_makes_the_schema_when_no_server_runs() {
     assert!(!path.exists());
     open(Settings { access: Access::Tool, ..Settings::new(&path) }).unwrap();
     let schema = check(&path).unwrap();
-    assert_eq!((schema.version, schema.pending.len()), (1, 0));
+    assert_eq!((schema.version, schema.pending.len()), (3, 0));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_foreign_a_newer_and_a_changed_schema_are_refused() {
     open(Settings::new(&path)).unwrap();
     let shell = rusqlite::Connection::open(&path).unwrap();
     shell.execute_batch("INSERT INTO schema_migrations VALUES (7, 'later', '00', 'now')").unwrap();
-    assert!(matches!(open(Settings::new(&path)), Err(OpenError::Newer { found: 7, known: 1 })));
+    assert!(matches!(open(Settings::new(&path)), Err(OpenError::Newer { found: 7, known: 3 })));
     assert!(matches!(check(&path), Err(OpenError::Newer { .. })));
     shell
         .execute_batch("DELETE FROM schema_migrations WHERE version = 7; UPDATE schema_migrations SET checksum = '00'")
@@ -106,45 +106,90 @@ async fn the_files_are_measured() {
 }
 
 #[tokio::test]
-async fn a_server_and_a_tool_that_write_in_turns_agree_on_names_numbers_and_candles() {
+async fn a_tool_sees_what_the_server_acknowledged_at_each_step_and_writes_no_ticks() {
     let (_dir, path) = fresh_file();
-    let (server, tool) = (Running::open(&path), Running::visit(&path));
-    let symbols = ["A/B", "C/D", "E/F"];
-    for round in 0..12 {
-        let writer = if round % 2 == 0 { &server } else { &tool };
-        let symbol = symbols[usize::try_from(round).unwrap() / 4];
-        // Every other tick comes late, once the server has moved the watermark.
-        let at = NOW + (round - 6 * (round % 2)) * 60_000_000;
-        let ticks = vec![tick(symbol, if round < 6 { "s" } else { "r" }, at, "1", Some("1"))];
-        let outcomes = writer.store.append(vec![batch("w", None, ticks)]).await.unwrap();
-        let first = Arrival(round.unsigned_abs() + 1);
-        assert!(matches!(&outcomes[..], [Ok(Appended::Stored(arrival))] if *arrival == first));
-        let up_to = Timestamp::from_micros(NOW + round * 60_000_000).unwrap();
-        server.store.materialise(up_to).await.unwrap();
-    }
-    let names = tool.store.names().await.unwrap();
-    assert_eq!((names.symbols.len(), names.sources.len(), names.workers.len()), (3, 2, 1));
-    for symbol in symbols {
-        let range = CandleRange::of(Symbol::try_new(symbol).unwrap(), Interval::W1);
-        for store in [&server.store, &tool.store] {
-            assert_eq!(store.candles(&range).await.unwrap()[0].candle.count, 4);
+    let (server, tool) = (Running::tiny(&path), Running::visit(&path));
+    let visit = Visit::open(&path, &clock()).unwrap();
+    let symbol = Symbol::try_new("A/B").unwrap();
+    let candles = CandleRange::of(symbol, Interval::W1);
+    for round in 0..4_u64 {
+        let ticks = (0..5).map(|nth| tick("A/B", "s", NOW + nth * 60_000_000, "1", Some("1")));
+        server.store.append(vec![batch("w", None, ticks.collect())]).await.unwrap();
+        loop {
+            let found = tool.store.ticks(&TickRange::of(symbol)).await.unwrap();
+            assert_eq!(found, server.store.ticks(&TickRange::of(symbol)).await.unwrap());
+            assert_eq!(found.len() as u64, 5 * (round + 1));
+            assert_eq!(
+                tool.store.candles(&candles).await.unwrap()[0].candle.count,
+                5 * (round + 1)
+            );
+            assert_eq!(tool.store.stats().await.unwrap().ticks, 5 * (round + 1));
+            assert_eq!(visited(&visit, symbol), found);
+            assert_eq!(tool.store.newest().await.unwrap(), server.store.newest().await.unwrap());
+            if server.store.materialise(Timestamp::MAX).await.unwrap() == Progress::Idle {
+                break;
+            }
         }
+    }
+    let more = vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None)])];
+    assert!(matches!(tool.store.append(more).await, Err(StoreError::Refused(_))));
+    assert!(matches!(tool.store.materialise(Timestamp::MAX).await, Err(StoreError::Refused(_))));
+    assert!(matches!(tool.store.forget_keys(Timestamp::MAX).await, Err(StoreError::Refused(_))));
+}
+
+/// Reads page by page, each at a moment of its own.
+fn visited(visit: &Visit, symbol: Symbol) -> Vec<StoredTick> {
+    let mut range = TickRange { limit: 3, ..TickRange::of(symbol) };
+    let mut all = Vec::new();
+    loop {
+        let page = visit.moment().unwrap().ticks(&range).unwrap();
+        let Some(last) = page.last() else { return all };
+        range.after = Some(last.stored.key());
+        assert!(page.iter().all(|visited| visited.worker.as_str() == "w"));
+        all.extend(page.into_iter().map(|visited| visited.stored));
     }
 }
 
 #[tokio::test]
-async fn a_value_that_was_never_written_is_damage() {
+async fn a_page_that_was_never_written_is_damage() {
+    let (_dir, path) = fresh_file();
+    let running = Running::tiny(&path);
+    let ticks = vec![tick("A/B", "s", NOW, "1", None)];
+    running.store.append(vec![batch("w", None, ticks)]).await.unwrap();
+    while running.store.materialise(Timestamp::MAX).await.unwrap() == Progress::More {}
+    let shell = rusqlite::Connection::open(&path).unwrap();
+    let flip =
+        "UPDATE pages SET body = CAST(substr(body, 1, 5) || x'77' || substr(body, 7) AS BLOB)";
+    shell.execute_batch("CREATE TABLE kept AS SELECT * FROM pages").unwrap();
+    shell.execute_batch(flip).unwrap();
+    let symbol = Symbol::try_new("A/B").unwrap();
+    let read = running.store.ticks(&TickRange::of(symbol)).await;
+    let Err(StoreError::Corrupt(cause)) = read else { panic!("{read:?}") };
+    assert!(cause.to_string().starts_with("row 1 of table pages"), "{cause}");
+    let read = running.store.candles(&CandleRange::of(symbol, Interval::M1)).await;
+    assert!(matches!(read, Err(StoreError::Corrupt(_))));
+    assert!(matches!(running.store.newest().await, Err(StoreError::Corrupt(_))));
+    shell
+        .execute_batch("UPDATE pages SET body = (SELECT body FROM kept WHERE kept.id = pages.id)")
+        .unwrap();
+    assert!(running.store.ticks(&TickRange::of(symbol)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_damaged_log_is_not_opened_and_not_touched() {
     let (_dir, path) = fresh_file();
     let running = Running::open(&path);
     let ticks = vec![tick("A/B", "s", NOW, "1", None)];
     running.store.append(vec![batch("w", None, ticks)]).await.unwrap();
+    drop(running);
     let shell = rusqlite::Connection::open(&path).unwrap();
-    shell.execute_batch("UPDATE price_ticks SET price = '1e5'").unwrap();
-    let symbol = Symbol::try_new("A/B").unwrap();
-    let read = running.store.ticks(&TickRange::of(symbol)).await;
-    assert!(matches!(read, Err(StoreError::Corrupt(_))));
-    let read = running.store.candles(&CandleRange::of(symbol, Interval::M1)).await;
-    assert!(matches!(read, Err(StoreError::Corrupt(_))));
-    shell.execute_batch("UPDATE price_ticks SET price = '1'").unwrap();
-    assert!(running.store.ticks(&TickRange::of(symbol)).await.is_ok());
+    shell
+        .execute_batch(
+            "UPDATE log SET body = CAST(substr(body, 1, 9) || x'77' || substr(body, 11) AS BLOB)",
+        )
+        .unwrap();
+    let opened = open(Settings::new(&path));
+    assert!(matches!(opened, Err(OpenError::Content { .. })), "{opened:?}");
+    let rows = shell.query_one("SELECT count(*) FROM log", [], |row| row.get::<_, i64>(0));
+    assert_eq!(rows, Ok(1));
 }

@@ -2,10 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread::{Builder, JoinHandle};
 
 use chrono_domain::SystemClock;
-use chrono_storage::sqlite::{Access, Settings, SqliteStore};
+use chrono_storage::sqlite::{Access, CycleSettings, Settings, SqliteStore};
 use tempfile::TempDir;
 
 /// A store whose lanes run until it is dropped.
@@ -17,6 +18,11 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn open(path: &Path) -> Self {
         Self::with(Settings::new(path))
+    }
+
+    /// Opens a store whose cycles begin with the first tick and take many steps.
+    pub(super) fn tiny(path: &Path) -> Self {
+        Self::with(tiny(path))
     }
 
     pub(super) fn visit(path: &Path) -> Self {
@@ -36,6 +42,13 @@ impl Drop for Running {
             thread.join().unwrap();
         }
     }
+}
+
+/// Settings of a store whose cycles begin with the first tick and take many steps over pages that are soon full.
+pub(super) fn tiny(path: &Path) -> Settings {
+    let default = Settings::new(path);
+    let cycle = CycleSettings { ticks: 1, page_rows: 3, slice: 4, cleared: 8, ..default.cycle };
+    Settings { cycle, ..default }
 }
 
 /// Opens a store and runs its lanes; they end when it is closed or dropped.
@@ -71,4 +84,13 @@ pub(super) fn crashed_copy(path: &Path) -> (TempDir, PathBuf) {
         }
     }
     (dir, copy)
+}
+
+/// Runs one test of this binary as a process of its own in a directory; it must be one that ends there and then.
+pub(super) fn run_to_its_end(dir: &Path, test: &str) -> std::process::Output {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .current_dir(dir)
+        .output()
+        .unwrap()
 }

@@ -14,8 +14,7 @@ const BYTES_MAX: usize = 9;
 /// A tick and its metadata, as a gateway would keep them.
 fn kept(tick: &TickRow, arrival: u64, ids: &mut BTreeMap<String, u32>) -> Option<(Row, Metadata)> {
     let timestamp = Timestamp::parse_rfc3339(&tick.timestamp).ok()?;
-    let received = tick.metadata.get("recv").and_then(|recv| recv.as_str()?.parse::<f64>().ok());
-    let micros = received.map(|seconds| (seconds * 1e6) as i64);
+    let received = tick.metadata.get("recv").and_then(|recv| micros_of(recv.as_str()?));
     let next = u32::try_from(ids.len()).ok()? + 1;
     let source_id = *ids.entry(tick.source.clone()).or_insert(next);
     let row = Row {
@@ -24,12 +23,17 @@ fn kept(tick: &TickRow, arrival: u64, ids: &mut BTreeMap<String, u32>) -> Option
         worker_id: source_id,
         price: Price::try_new(&tick.price).ok()?,
         volume: tick.volume.as_deref().map(Volume::try_new).transpose().ok()?,
-        ingested_at: micros
-            .and_then(|micros| Timestamp::from_micros(micros).ok())
-            .unwrap_or(timestamp),
+        ingested_at: received.unwrap_or(timestamp),
     };
     let text = serde_json::to_string(&tick.metadata).unwrap();
     Some((row, Metadata::from_canonical(text)))
+}
+
+/// Reads seconds with any number of decimals.
+fn micros_of(seconds: &str) -> Option<Timestamp> {
+    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
+    let micros = format!("{fraction:0<6}");
+    Timestamp::from_micros(format!("{whole}{}", micros.get(..6)?).parse().ok()?).ok()
 }
 
 #[test]
@@ -58,12 +62,12 @@ fn recorded_ticks_take_nine_bytes_at_most() {
             (rows, bytes, beside) = (rows + page.len(), bytes + blob.len(), beside + packed.len());
         }
     }
-    let each = |bytes: usize| bytes as f64 / rows as f64;
+    let hundredths = |bytes: usize| bytes * 100 / rows;
     println!(
-        "{rows} ticks of {} symbols: {:.2} B each, and {:.2} B of metadata",
+        "{rows} ticks of {} symbols: {} hundredths of a byte each, and {} of metadata",
         symbols.len(),
-        each(bytes),
-        each(beside)
+        hundredths(bytes),
+        hundredths(beside)
     );
-    assert!(bytes <= rows * BYTES_MAX, "{:.2} B a tick", each(bytes));
+    assert!(bytes <= rows * BYTES_MAX, "{} hundredths of a byte a tick", hundredths(bytes));
 }

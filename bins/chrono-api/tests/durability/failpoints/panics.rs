@@ -1,0 +1,149 @@
+//! Panics at chosen places: one request fails, the rest lives, and whoever looks is told.
+
+use std::time::Duration;
+
+use chrono_domain::{Clock, SystemClock};
+use chrono_testkit::PUBLIC_KEY;
+use serde_json::{Value, json};
+
+use crate::ask::Answer;
+use crate::service::Service;
+use crate::socket::Socket;
+
+const INGEST: &str = "/internal/ingest";
+/// Batches of a test, and the one that meets the panic.
+const BATCHES: usize = 6;
+const PANICS_AT: usize = 3;
+/// How soon whatever panicked works again: its restart waits 50 ms.
+const RESTARTED: Duration = Duration::from_secs(5);
+/// How long readiness names a task that was restarted.
+const SETTLED: Duration = Duration::from_secs(20);
+const STEP: Duration = Duration::from_millis(20);
+
+fn start(place: &str) -> Service {
+    Service::start_with(&[("CHRONO_PANIC", &format!("{place}:{PANICS_AT}"))])
+}
+
+/// Posts one price under a key of its own.
+fn post(service: &Service, number: usize) -> Answer {
+    let at = format!("2025-10-09T12:34:{number:02}Z");
+    let feed =
+        json!({"symbol": "A/B", "price": number.to_string(), "source": "s", "timestamp": at});
+    let batch = json!({"worker_id": "w", "timestamp": at, "feeds": [feed]});
+    let key = format!("run-{number}");
+    service.post(INGEST, &[("Idempotency-Key", &key)], &batch)
+}
+
+/// Posts again, as a worker does, until the batch is acknowledged.
+fn post_until_taken(service: &Service, number: usize) -> Answer {
+    let clock = SystemClock::new();
+    loop {
+        let answer = post(service, number);
+        if answer.status == 200 {
+            return answer;
+        }
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        assert!(clock.uptime() < RESTARTED, "nothing is taken any more: {}", answer.body);
+        std::thread::sleep(STEP);
+    }
+}
+
+/// Every price was stored once, and is shown.
+fn assert_whole(service: &Service) {
+    let range = "/prices/range?symbol=A/B&from=2025-10-09T00:00:00Z&to=2025-10-10T00:00:00Z";
+    let data = service.get(&format!("{range}&order=asc")).ok()["data"].take();
+    let prices: Vec<_> = data.as_array().unwrap().iter().map(|tick| &tick["price"]).collect();
+    let sent: Vec<_> = (1..=BATCHES).map(|number| Value::from(number.to_string())).collect();
+    assert_eq!(prices, sent.iter().collect::<Vec<_>>());
+    let latest = service.get("/prices/latest?symbols=A/B").ok();
+    assert_eq!(latest["data"][0]["price"], BATCHES.to_string());
+}
+
+/// The panic was counted, and readiness names the task until it has settled.
+fn assert_told(service: &Service, task: &str) {
+    let metrics = service.ask("GET", "/metrics", &[], "").body;
+    for name in ["task_panics_total", "task_restarts_total"] {
+        let line = format!("{name}{{task=\"{task}\"}} 1");
+        assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
+    }
+    let ready = service.ask("GET", "/health/ready", &[], "");
+    assert_eq!(ready.status, 503, "{}", ready.body);
+    assert!(ready.body.contains(&format!("{task} was restarted")), "{}", ready.body);
+    let clock = SystemClock::new();
+    while service.ask("GET", "/health/ready", &[], "").status != 200 {
+        assert!(clock.uptime() < SETTLED, "it never settles");
+        std::thread::sleep(STEP);
+    }
+}
+
+#[test]
+fn a_panic_in_a_handler_fails_one_request() {
+    let service = start("handler");
+    let answers: Vec<u16> = (1..=BATCHES).map(|number| post(&service, number).status).collect();
+    assert_eq!(answers, [200, 200, 500, 200, 200, 200]);
+    post(&service, PANICS_AT).ok();
+    assert_whole(&service);
+    let metrics = service.ask("GET", "/metrics", &[], "").body;
+    assert!(metrics.contains("task_panics_total{task=\"request\"} 1"), "{metrics}");
+    assert_eq!(service.ask("GET", "/health/ready", &[], "").status, 200);
+    assert!(service.gateway.stop().unwrap().success());
+}
+
+#[test]
+fn a_panic_of_the_writer_before_it_publishes_loses_and_doubles_nothing() {
+    let service = start("before_publish");
+    for number in 1..=BATCHES {
+        let answer = post(&service, number);
+        if number == PANICS_AT {
+            answer.error(503, "OUTCOME_UNKNOWN");
+            // The same key tells what became of it.
+            let again = post_until_taken(&service, number);
+            assert_eq!(again.header("idempotent-replayed"), Some("true"));
+        } else {
+            answer.ok();
+        }
+    }
+    assert_whole(&service);
+    assert_told(&service, "writer");
+    assert!(service.gateway.stop().unwrap().success());
+}
+
+#[test]
+fn a_panic_of_the_store_s_thread_within_a_commit_stores_nothing_of_it() {
+    let service = start("before_commit");
+    for number in 1..=BATCHES {
+        let answer = post(&service, number);
+        if number == PANICS_AT {
+            assert_eq!(answer.status, 503, "{}", answer.body);
+            let again = post_until_taken(&service, number);
+            assert_eq!(again.header("idempotent-replayed"), None, "it was rolled back");
+        } else {
+            answer.ok();
+        }
+    }
+    assert_whole(&service);
+    assert_told(&service, "store-writer");
+    assert!(service.gateway.stop().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_the_hub_amid_an_update_keeps_every_stream_whole() {
+    let service = start("mid_fan_out");
+    let mut sockets = Vec::new();
+    for mode in ["latest", "all"] {
+        let mut socket = Socket::open(&service.gateway, PUBLIC_KEY).await;
+        socket.subscribe(&["A/B"], mode).await;
+        sockets.push(socket);
+    }
+    for number in 1..=BATCHES {
+        post(&service, number).ok();
+    }
+    for socket in &mut sockets {
+        let (updates, _) = socket.updates(BATCHES).await;
+        let prices: Vec<_> = updates.iter().map(|data| data["price"].as_str().unwrap()).collect();
+        assert_eq!(prices, ["1", "2", "3", "4", "5", "6"]);
+    }
+    assert_whole(&service);
+    assert_told(&service, "hub");
+    assert!(service.gateway.stop().unwrap().success());
+}

@@ -1,0 +1,122 @@
+//! Starts that cannot work: each says what is wrong, soon, and with an exit code that tells a mistake from a fault.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use chrono_domain::{Clock, SystemClock};
+use chrono_testkit::scratch;
+
+use crate::service::{BINARY, Service};
+
+/// How soon a start that cannot work must say so.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+/// Exit codes: of a fault around the gateway, and of a wrong configuration.
+const FAULT: i32 = 1;
+const USAGE: i32 = 64;
+/// Blocks of 512 bytes, or 1,024 with some shells, that a file may have: too few for the schema.
+const FILE_BLOCKS: u32 = 16;
+
+/// Starts a gateway under a shell's command that ends in it; gives its exit code and what it said.
+fn start(directory: &Path, shell: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let clock = SystemClock::new();
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{shell} exec \"$0\""), BINARY]).env_clear();
+    command.env("CHRONO_DATA_DIR", directory).env("HOST", "127.0.0.1").env("PORT", "0");
+    command.envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let ended = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if clock.uptime() > TOLD_WITHIN {
+            child.kill().unwrap();
+            panic!("it runs on: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let said = child.wait_with_output().unwrap().stderr;
+    (ended.code(), String::from_utf8(said).unwrap())
+}
+
+fn assert_says(found: &(Option<i32>, String), code: i32, words: &[&str]) {
+    let (ended, said) = found;
+    assert_eq!(*ended, Some(code), "{said}");
+    assert!(words.iter().all(|word| said.contains(word)), "{words:?} in {said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn a_taken_port_is_named_and_the_store_is_not_touched() {
+    let dir = scratch().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, port) = {
+        let address = taken.local_addr().unwrap();
+        (address.to_string(), address.port().to_string())
+    };
+    let found = start(dir.path(), "", &[("PORT", &port)]);
+    assert_says(&found, FAULT, &[&address, "is the port taken?"]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    let found = start(dir.path(), "", &[("METRICS_ADDR", &address)]);
+    assert_says(&found, FAULT, &[&address, "is the port taken?"]);
+}
+
+#[test]
+fn a_directory_that_is_none_is_named() {
+    let dir = scratch().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "not a directory").unwrap();
+    for directory in [file.clone(), file.join("below")] {
+        let found = start(&directory, "", &[]);
+        assert_says(&found, FAULT, &[directory.to_str().unwrap()]);
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "not a directory");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_named_and_left_alone() {
+    let dir = scratch().unwrap();
+    let file = dir.path().join("chrono.db");
+    let junk = "no database ".repeat(1_000);
+    fs::write(&file, &junk).unwrap();
+    let found = start(dir.path(), "", &[]);
+    assert_says(&found, FAULT, &["chrono.db", "not a database"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), junk);
+}
+
+#[test]
+fn a_database_of_somebody_else_or_of_a_newer_program_is_left_alone() {
+    let sql = |file: &Path, text: &str| {
+        assert!(Command::new("sqlite3").arg(file).arg(text).status().unwrap().success());
+    };
+    let dir = scratch().unwrap();
+    sql(&dir.path().join("chrono.db"), "CREATE TABLE theirs (x)");
+    assert_says(&start(dir.path(), "", &[]), FAULT, &["chrono.db", "not Chrono's"]);
+
+    let dir = Service::start().stopped();
+    let newer = "INSERT INTO schema_migrations SELECT 99, 'newer', checksum, applied_at FROM schema_migrations LIMIT 1";
+    sql(&dir.path().join("chrono.db"), newer);
+    assert_says(&start(dir.path(), "", &[]), FAULT, &["version 99", "start the newer program"]);
+}
+
+/// A limit on the size of files stands in for a full disk: both fail the first write that grows a file.
+#[test]
+fn a_disk_without_room_for_the_schema_is_said() {
+    let dir = scratch().unwrap();
+    let found = start(dir.path(), &format!("trap '' XFSZ; ulimit -f {FILE_BLOCKS};"), &[]);
+    assert_says(&found, FAULT, &["chrono.db"]);
+    // With room again it starts as if nothing had been.
+    let service = Service::start_in(dir);
+    assert_eq!(service.ask("GET", "/health/ready", &[], "").status, 200);
+}
+
+#[test]
+fn every_bad_setting_is_named_before_anything_is_touched() {
+    let dir = scratch().unwrap();
+    let bad = [("PORT", "70000"), ("METRICS_ADDR", "here"), ("HTTP_MAX_CONNECTIONS", "0")];
+    let found = start(dir.path(), "", &bad);
+    assert_says(&found, USAGE, &["PORT", "METRICS_ADDR", "HTTP_MAX_CONNECTIONS", "3 bad settings"]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}

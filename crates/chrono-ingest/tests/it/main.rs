@@ -1,0 +1,6 @@
+//! The batch parser against another one: `serde_json`, and the grammar stated a second time.
+#![cfg(test)]
+
+mod differential;
+mod grammar;
+mod json;

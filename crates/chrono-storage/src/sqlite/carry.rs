@@ -1,0 +1,73 @@
+//! Carrying a database of the row layout over into pages.
+//!
+//! It runs before the migration that drops the rows, in cycles of bounded size over a file that nobody else has open.
+//! Cut short, it begins again from the rows.
+
+use chrono_domain::{Metadata, OrderKey};
+use rusqlite::{Connection, Row, params};
+
+use super::codec::{self, whole};
+use super::counters::Published;
+use super::cycle;
+use super::fault::Fault;
+use super::generation::{Generation, Held};
+use super::open::CycleSettings;
+
+const ROWS: &str = "SELECT symbol_id, timestamp, arrival, source_id, worker_id, price, volume, ingested_at, metadata \
+    FROM price_ticks WHERE (symbol_id, timestamp, arrival) > (?1, ?2, ?3) \
+    ORDER BY symbol_id, timestamp, arrival LIMIT ?4";
+
+/// The place of a row in its table.
+type RowKey = (i64, i64, i64);
+
+/// Makes pages of every row.
+pub(super) fn carry_over(
+    connection: &mut Connection,
+    settings: CycleSettings,
+) -> Result<(), Fault> {
+    let published = Published::load(connection)?;
+    Published { sealed: 0, cycle: 0, ..published }.store(connection)?;
+    cycle::remove_unpublished(connection)?;
+    let total = published.next_arrival.saturating_sub(1);
+    let (mut after, mut carried) = ((0, i64::MIN, i64::MIN), 0);
+    loop {
+        let (generation, last) = read(connection, after, settings)?;
+        let Some(last) = last else { break };
+        cycle::seal_alone(connection, &generation, settings)?;
+        after = last;
+        carried += generation.ticks;
+        tracing::info!(carried, total, "ticks carried over into pages");
+    }
+    Ok(())
+}
+
+/// Reads the rows after a place, as many as a cycle takes; tells where they end.
+fn read(
+    connection: &Connection,
+    after: RowKey,
+    settings: CycleSettings,
+) -> Result<(Generation, Option<RowKey>), Fault> {
+    let mut generation = Generation::default();
+    let mut last = None;
+    let mut statement = connection.prepare_cached(ROWS)?;
+    let mut rows = statement.query(params![after.0, after.1, after.2, whole(settings.ticks)])?;
+    while let Some(row) = rows.next()? {
+        let (key, held) = tick(row)?;
+        last = Some((row.get(0)?, row.get(1)?, row.get(2)?));
+        generation.series.entry(row.get(0)?).or_default().add(key, held);
+        generation.ticks += 1;
+    }
+    Ok((generation, last))
+}
+
+fn tick(row: &Row<'_>) -> Result<(OrderKey, Held), Fault> {
+    let held = Held {
+        source_id: row.get(3)?,
+        worker_id: row.get(4)?,
+        price: codec::price(row, 5)?,
+        volume: codec::volume(row, 6)?,
+        ingested_at: codec::time(row, 7)?,
+        metadata: row.get::<_, Option<String>>(8)?.map(Metadata::from_canonical),
+    };
+    Ok((codec::order_key(row, 1)?, held))
+}

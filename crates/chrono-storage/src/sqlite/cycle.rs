@@ -1,0 +1,275 @@
+//! The cycle: seals a frozen generation into pages, in short steps that let commits pass.
+//!
+//! Freeze, write pages, write keys, publish, drop the generation, clear what is superseded. Everything before the
+//! publication writes rows that do not count yet and may be written once more, so a cycle that an error or a crash
+//! cuts short begins again from its generation, or from the log. What comes after it only takes away what no longer
+//! counts.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::SqliteStore;
+use super::connection::{Reader, Writer};
+use super::counters::Published;
+use super::fault::Fault;
+use super::generation::Generation;
+use super::memory::{KeyName, Memory};
+use super::open::CycleSettings;
+use super::pages::{self, NewPage};
+use super::{hit, idempotency};
+use crate::Progress;
+
+mod clear;
+mod seal;
+
+pub(super) use clear::remove_unpublished;
+
+/// Idempotency keys that are written in the time of a page, roughly.
+const KEYS_PER_PAGE: usize = 8;
+
+/// Where a cycle stands.
+#[derive(Debug)]
+enum Stage {
+    /// A step is at work.
+    Busy,
+    /// Nothing is under way that memory does not show.
+    Rest,
+    /// Pages are written, symbol by symbol.
+    Pages {
+        /// The symbols before this are done.
+        next: u32,
+        /// Encoded and not yet written, in order.
+        ready: VecDeque<NewPage>,
+    },
+    /// Idempotency keys are written.
+    Keys {
+        /// Those up to this are done.
+        after: Option<KeyName>,
+    },
+    /// All is written.
+    Publish,
+    /// What the published cycle superseded is deleted.
+    Clear {
+        /// Rows of pages from here on are done.
+        before: i64,
+    },
+}
+
+/// The stage between two steps.
+#[derive(Debug)]
+pub(super) struct Cycle(Mutex<Stage>);
+
+/// One step's turn; what it puts down is where the next one goes on.
+struct Turn<'a> {
+    cycle: &'a Cycle,
+    next: Stage,
+}
+
+impl Cycle {
+    /// Begins with what an earlier process may have left to be cleared.
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(Stage::START))
+    }
+
+    /// Takes the stage, unless a step has it; that step gives it back, also when it fails or its caller leaves.
+    fn take(&self) -> Option<(Turn<'_>, Stage)> {
+        match self.swap(Stage::Busy) {
+            Stage::Busy => None,
+            stage => Some((Turn { cycle: self, next: Stage::START }, stage)),
+        }
+    }
+
+    fn swap(&self, stage: Stage) -> Stage {
+        std::mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), stage)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.cycle.swap(std::mem::replace(&mut self.next, Stage::Busy));
+    }
+}
+
+impl Stage {
+    /// Where to go on when it is not known how far the cycle had come: clearing is safe at any time, and after it
+    /// memory tells.
+    const START: Self = Self::Clear { before: i64::MAX };
+}
+
+/// Does one step of the store's cycle.
+pub(super) async fn step(store: &SqliteStore, settings: CycleSettings) -> Result<Progress, Fault> {
+    let Some((mut turn, stage)) = store.cycle.take() else { return Ok(Progress::Idle) };
+    let next = match (stage, store.memory.frozen()) {
+        (Stage::Clear { before }, _) => clear(store, settings, before).await?,
+        (Stage::Pages { next, ready }, Some(frozen)) => {
+            write_pages(store, settings, frozen, (next, ready)).await?
+        }
+        (Stage::Keys { after }, Some(_)) => write_keys(store, settings, after).await?,
+        (Stage::Publish, Some(frozen)) => publish(store, &frozen).await?,
+        (Stage::Rest | Stage::Busy, Some(_)) => Stage::Pages { next: 0, ready: VecDeque::new() },
+        (Stage::Rest, None) if is_due(&store.memory, settings) => freeze(store).await?,
+        (Stage::Rest, None) => {
+            turn.next = Stage::Rest;
+            return Ok(Progress::Idle);
+        }
+        // The generation is gone: its publication had succeeded, though its answer was an error.
+        (_, None) => Stage::START,
+    };
+    turn.next = next;
+    Ok(Progress::More)
+}
+
+fn is_due(memory: &Memory, settings: CycleSettings) -> bool {
+    let load = memory.load();
+    load.ticks >= settings.ticks || load.log_bytes >= settings.log_bytes
+}
+
+/// Freezes the active generation; on the writer's lane, so that no commit is half taken in.
+async fn freeze(store: &SqliteStore) -> Result<Stage, Fault> {
+    let freeze = |writer: &mut Writer| {
+        writer.memory.freeze();
+        Ok(())
+    };
+    store.writer.call(freeze).await?;
+    hit("cycle_frozen");
+    Ok(Stage::Pages { next: 0, ready: VecDeque::new() })
+}
+
+/// Encodes pages until there are some, and writes a slice of them.
+async fn write_pages(
+    store: &SqliteStore,
+    settings: CycleSettings,
+    frozen: Arc<Generation>,
+    (next, mut ready): (u32, VecDeque<NewPage>),
+) -> Result<Stage, Fault> {
+    let mut next = Some(next);
+    if ready.is_empty() {
+        let from = next.unwrap_or_default();
+        let encode = move |reader: &Reader| encode(reader, &frozen, from, settings);
+        (ready, next) = store.on_reader(encode).await?;
+    }
+    let slice: Vec<_> = ready.drain(..settings.slice.min(ready.len())).collect();
+    let write = move |writer: &mut Writer| {
+        writer.transact(|connection, _names, _memory| {
+            let cycle = Published::load(connection)?.cycle + 1;
+            slice.iter().try_for_each(|page| pages::put(connection, page, cycle))?;
+            hit("materialise_before_commit");
+            hit("cycle_pages_before_commit");
+            Ok(())
+        })
+    };
+    store.writer.call(write).await?;
+    hit("materialise_after_commit");
+    hit("cycle_pages_after_commit");
+    Ok(match (ready.is_empty(), next) {
+        (true, None) => Stage::Keys { after: None },
+        // Done but for what is ready.
+        (false, None) => Stage::Pages { next: u32::MAX, ready },
+        (_, Some(next)) => Stage::Pages { next, ready },
+    })
+}
+
+/// Encodes the pages of symbols until they make a slice; tells which symbol is next.
+fn encode(
+    reader: &Reader,
+    frozen: &Generation,
+    next: u32,
+    settings: CycleSettings,
+) -> Result<(VecDeque<NewPage>, Option<u32>), Fault> {
+    reader.view(
+        |_generation| (),
+        |view| {
+            let mut ready = VecDeque::new();
+            for (symbol_id, series) in frozen.series.range(next..) {
+                if ready.len() >= settings.slice {
+                    return Ok((ready, Some(*symbol_id)));
+                }
+                ready.extend(seal::symbol(&view.pages, *symbol_id, series, settings.page_rows)?);
+            }
+            Ok((ready, None))
+        },
+    )
+}
+
+async fn write_keys(
+    store: &SqliteStore,
+    settings: CycleSettings,
+    after: Option<KeyName>,
+) -> Result<Stage, Fault> {
+    let limit = settings.slice * KEYS_PER_PAGE;
+    let write = move |writer: &mut Writer| {
+        writer.transact(|connection, _names, memory| {
+            let keys = memory.frozen_keys(after.as_ref(), limit);
+            idempotency::put(connection, &keys)?;
+            hit("cycle_keys_before_commit");
+            Ok(keys.into_iter().next_back().map(|(name, _kept)| name))
+        })
+    };
+    let last = store.writer.call(write).await?;
+    hit("cycle_keys_after_commit");
+    Ok(last.map_or(Stage::Publish, |last| Stage::Keys { after: Some(last) }))
+}
+
+/// Lets the pages count, and then drops the generation that they hold.
+async fn publish(store: &SqliteStore, frozen: &Generation) -> Result<Stage, Fault> {
+    let (sealed, next_arrival) = (frozen.last, frozen.next_arrival);
+    let publish = move |writer: &mut Writer| {
+        writer.transact(|connection, _names, _memory| {
+            let cycle = Published::load(connection)?.cycle + 1;
+            Published { sealed, cycle, next_arrival }.store(connection)?;
+            hit("cycle_publish_before_commit");
+            Ok(())
+        })?;
+        hit("cycle_publish_after_commit");
+        writer.memory.reconcile(sealed, next_arrival);
+        hit("cycle_published");
+        Ok(())
+    };
+    store.writer.call(publish).await?;
+    Ok(Stage::START)
+}
+
+async fn clear(store: &SqliteStore, settings: CycleSettings, before: i64) -> Result<Stage, Fault> {
+    let clear = move |writer: &mut Writer| {
+        writer.transact(|connection, _names, _memory| {
+            let before = clear::slice(connection, before, settings.cleared)?;
+            hit("cycle_clear_before_commit");
+            Ok(before)
+        })
+    };
+    let next = store.writer.call(clear).await?;
+    hit("cycle_clear_after_commit");
+    Ok(next.map_or(Stage::Rest, |before| Stage::Clear { before }))
+}
+
+/// Runs whole cycles over a generation on one connection, with nobody beside.
+pub(super) fn seal_alone(
+    connection: &mut rusqlite::Connection,
+    generation: &Generation,
+    settings: CycleSettings,
+) -> Result<(), Fault> {
+    let published = Published::load(connection)?;
+    let cycle = published.cycle + 1;
+    for (symbol_id, series) in &generation.series {
+        let held = pages::Pages { connection, cycle: published.cycle };
+        let ready = seal::symbol(&held, *symbol_id, series, settings.page_rows)?;
+        for slice in ready.chunks(settings.slice) {
+            let transaction = connection.transaction()?;
+            slice.iter().try_for_each(|page| pages::put(&transaction, page, cycle))?;
+            hit("carry_before_commit");
+            transaction.commit()?;
+        }
+    }
+    let transaction = connection.transaction()?;
+    let next_arrival = published.next_arrival;
+    Published { sealed: generation.last, cycle, next_arrival }.store(&transaction)?;
+    transaction.commit()?;
+    hit("carry_after_commit");
+    let mut before = Some(i64::MAX);
+    while let Some(next) = before {
+        let transaction = connection.transaction()?;
+        before = clear::slice(&transaction, next, settings.cleared)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
