@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn keeps_an_object_without_its_white_space() {
-        let json = r#" { "b" : [ 1 , -2 , -2.5 , [ ] , null ] , "a" : { "é\n" : true , "x" : { } } } "#;
+        let json =
+            r#" { "b" : [ 1 , -2 , -2.5 , [ ] , null ] , "a" : { "é\n" : true , "x" : { } } } "#;
         assert_eq!(text(json), r#"{"b":[1,-2,-2.5,[],null],"a":{"é\n":true,"x":{}}}"#);
         assert_eq!(text("{}"), "{}");
         assert_eq!(text(&text(json)), text(json));

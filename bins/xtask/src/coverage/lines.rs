@@ -43,11 +43,14 @@ pub(super) fn measured(
             let path = Path::new(path).strip_prefix(root).unwrap_or(Path::new(path));
             let path = path.to_string_lossy().into_owned();
             files.push(Measured { path, lines: 0, uncovered: Vec::new() });
-        } else if let (Some(file), Some((number, times))) = (files.last_mut(), line_data(line)) {
-            if counts(&file.path, number as usize) {
-                file.lines += 1;
-                file.uncovered.extend((times == 0).then_some(number));
-            }
+            continue;
+        }
+        let (Some(file), Some((number, times))) = (files.last_mut(), line_data(line)) else {
+            continue;
+        };
+        if counts(&file.path, number as usize) {
+            file.lines += 1;
+            file.uncovered.extend((times == 0).then_some(number));
         }
     }
     files

@@ -21,7 +21,9 @@ fn stored(arrival: u64, micros: i64, price: &str, volume: Option<&str>) -> Store
 
 fn fold(ticks: &[StoredTick]) -> Candle {
     let mut whole = None;
-    ticks.iter().for_each(|tick| Candle::merge_into(&mut whole, Candle::of(tick)));
+    for tick in ticks {
+        Candle::merge_into(&mut whole, Candle::of(tick));
+    }
     whole.unwrap()
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chrono_cache::{BusError, BusRead};
 use chrono_cache::memory::MemoryBus;
+use chrono_cache::{BusError, BusRead};
 use chrono_domain::{ManualClock, Seq, Symbol, Timestamp};
 use chrono_storage::model::{Fault, ModelStore, ReadFault};
 use chrono_storage::{IdempotencyKey, TickStore};
