@@ -27,3 +27,15 @@ bench *names:
 # Kills the gateway under load, again and again, and checks that nothing acknowledged is lost.
 durability rounds="100":
     cargo xtask durability --rounds {{rounds}}
+
+# Runs the fuzz targets, one after the other.
+fuzz minutes="10" *targets:
+    cargo xtask fuzz --minutes {{minutes}} {{targets}}
+
+# Measures which lines the crates' own tests run.
+coverage:
+    cargo xtask coverage
+
+# Changes the code, one place at a time, and shows which changes no test notices.
+mutants *args:
+    cargo xtask mutants {{args}}

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::Extent;
 use crate::workspace::Workspace;
-use crate::{bench, ci, durability, setup, smoke, suite, tidy};
+use crate::{bench, ci, coverage, durability, fuzz, mutants, setup, smoke, suite, tidy};
 
 /// The project's chores.
 #[derive(Debug, Parser)]
@@ -55,6 +55,22 @@ pub enum Chore {
         #[arg(long, default_value_t = 100)]
         rounds: u32,
     },
+    /// Runs the fuzz targets, one after the other.
+    Fuzz {
+        /// How long each runs.
+        #[arg(long, default_value_t = 10)]
+        minutes: u32,
+        /// The targets to run; all when empty.
+        targets: Vec<String>,
+    },
+    /// Measures which lines of the crates below the edge their tests run; fails below 90 %.
+    Coverage,
+    /// Changes the code, one place at a time, and shows which changes no test notices.
+    Mutants {
+        /// Handed to `cargo mutants` as they are.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 impl Cli {
@@ -82,6 +98,9 @@ impl Chore {
                 bench::run(workspace, &names, if quick { Extent::Quick } else { Extent::Whole })
             }
             Self::Durability { rounds } => durability::run(workspace, rounds),
+            Self::Fuzz { minutes, targets } => fuzz::run(workspace, minutes, &targets),
+            Self::Coverage => coverage::run(workspace),
+            Self::Mutants { args } => mutants::run(workspace, &args),
         }
     }
 }

@@ -177,6 +177,13 @@ mod tests {
     }
 
     #[test]
+    fn knows_zero_at_any_scale() {
+        let sum = |text| ExactSum::of_volume(Volume::try_new(text).unwrap());
+        assert!(sum("0.00").is_zero());
+        assert!(!sum("0.000000000000000001").is_zero());
+    }
+
+    #[test]
     fn shows_the_largest_scale_seen() {
         let sum = |text| ExactSum::of_volume(Volume::try_new(text).unwrap());
         assert_eq!(sum("1.50").plus(sum("2")).to_string(), "3.50");

@@ -66,9 +66,11 @@ impl Place {
     /// [`QueryError::Invalid`] for anything but a cursor of the same question.
     pub(crate) fn read(cursor: &str, of: Fingerprint) -> Result<Self, QueryError> {
         let place = of.place(cursor)?;
-        let numbers: Vec<i64> =
-            place.as_chunks().0.iter().map(|bytes| i64::from_be_bytes(*bytes)).collect();
-        let [from, to, at, arrival] = numbers.as_slice() else { return Err(refused(cursor)) };
+        let (numbers, rest) = place.as_chunks();
+        let numbers: Vec<i64> = numbers.iter().map(|bytes| i64::from_be_bytes(*bytes)).collect();
+        let ([from, to, at, arrival], []) = (numbers.as_slice(), rest) else {
+            return Err(refused(cursor));
+        };
         let time = |micros: &i64| Timestamp::from_micros(*micros).map_err(|_fault| refused(cursor));
         let arrival = Arrival(arrival.cast_unsigned());
         let last = OrderKey { timestamp: time(at)?, arrival };
@@ -108,6 +110,14 @@ mod tests {
             let cursor = place.cursor(mine);
             prop_assert_eq!(Place::read(&cursor, mine).unwrap(), place);
             prop_assert!(Place::read(&cursor, Fingerprint::of("yours")).is_err());
+        }
+
+        #[test]
+        fn refuses_its_own_with_bytes_behind(digits in "[0-9a-f]{1,20}") {
+            let (at, mine) = (Timestamp::MAX, Fingerprint::of("mine"));
+            let last = OrderKey { timestamp: at, arrival: Arrival(7) };
+            let longer = Place { from: at, to: at, last }.cursor(mine) + &digits;
+            prop_assert!(Place::read(&longer, mine).is_err());
         }
 
         #[test]

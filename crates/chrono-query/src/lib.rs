@@ -36,6 +36,9 @@ mod consensus;
 mod cursor;
 mod delegations;
 mod error;
+#[doc(hidden)]
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod json;
 mod latest;
 mod metadata;

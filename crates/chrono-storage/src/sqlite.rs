@@ -44,6 +44,9 @@ mod counters;
 mod cycle;
 mod delegations;
 mod fault;
+#[doc(hidden)]
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(feature = "gauge")]
 pub mod gauge;
 mod generation;

@@ -52,6 +52,7 @@ const RULES: &[Rule] = &[
             "crates/chrono-sql/",
             "crates/chrono-cache/",
             "benches/",
+            "fuzz/",
         ],
         finds: backend,
     },

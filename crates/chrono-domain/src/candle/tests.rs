@@ -20,10 +20,11 @@ fn stored(arrival: u64, micros: i64, price: &str, volume: Option<&str>) -> Store
 }
 
 fn fold(ticks: &[StoredTick]) -> Candle {
-    let mut candles = ticks.iter().map(Candle::of);
-    let mut whole = candles.next().unwrap();
-    candles.for_each(|candle| whole.merge(&candle));
-    whole
+    let mut whole = None;
+    for tick in ticks {
+        Candle::merge_into(&mut whole, Candle::of(tick));
+    }
+    whole.unwrap()
 }
 
 #[test]

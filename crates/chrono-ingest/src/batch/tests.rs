@@ -136,6 +136,15 @@ fn a_field_given_twice_is_refused_also_when_escaped() {
 }
 
 #[test]
+fn metadata_given_twice_and_a_huge_notional_are_faults_of_their_feed() {
+    assert_eq!(fault(&GOOD.replacen('{', r#"{"metadata":null,"#, 1)).field, "metadata");
+    let huge = GOOD.replace("67234.56", "100000000000000000.1").replace("1.50", "10000000000000");
+    let fault = fault(&huge);
+    assert_eq!(fault.field, "volume");
+    assert_eq!(fault.received.as_deref(), Some("100000000000000000.1 × 10000000000000"));
+}
+
+#[test]
 fn unknown_fields_are_counted_and_ignored() {
     let feed = GOOD.replacen('{', r#"{"extra":{"deep":[{}]},"Price":"1","#, 1);
     let body = envelope(&feed).replacen('{', r#"{"more":1,"#, 1);

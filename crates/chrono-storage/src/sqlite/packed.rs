@@ -14,7 +14,7 @@ mod kinds;
 pub(super) mod log;
 pub(super) mod metadata;
 pub(super) mod newest;
-mod seal;
+pub(super) mod seal;
 pub(super) mod sets;
 pub(super) mod ticks;
 mod values;

@@ -88,6 +88,10 @@ impl Fault {
 ///
 /// The `id` is given beside a fault too, where the text is JSON of the right types.
 pub fn parse(text: &str) -> (Option<CommandId>, Result<Command, Fault>) {
+    if text.trim_start().starts_with('[') {
+        // A derived reader would take an array for the fields in their order.
+        return (None, Err(Fault::invalid("not a command: a command is an object")));
+    }
     match serde_json::from_str::<Raw<'_>>(text) {
         Ok(mut raw) => (raw.id.take().and_then(|id| id.0), raw.command()),
         Err(fault) => {

@@ -8,7 +8,7 @@ const CHECKSUM_BYTES: usize = 4;
 /// What a blob holds, in which format: its first byte. A changed format takes a new number, and none is given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Format {
+pub(in super::super) enum Format {
     Ticks = 0x12,
     Metadata = 0x21,
     Candles = 0x31,
@@ -18,14 +18,14 @@ pub(super) enum Format {
 }
 
 /// Begins a blob.
-pub(super) fn begin(format: Format, bytes: usize) -> Vec<u8> {
+pub(in super::super) fn begin(format: Format, bytes: usize) -> Vec<u8> {
     let mut blob = Vec::with_capacity(bytes);
     blob.push(format as u8);
     blob
 }
 
 /// Ends a blob with its checksum.
-pub(super) fn finish(mut blob: Vec<u8>) -> Vec<u8> {
+pub(in super::super) fn finish(mut blob: Vec<u8>) -> Vec<u8> {
     let checksum = crc32fast::hash(&blob);
     blob.extend_from_slice(&checksum.to_le_bytes());
     blob
@@ -42,7 +42,7 @@ pub(in super::super) fn bind(blob: &mut [u8], place: &[u8]) {
 }
 
 /// Gives what lies between the first byte and the checksum, both of which are right.
-pub(super) fn open(format: Format, blob: &[u8]) -> Result<&[u8], Damage> {
+pub(in super::super) fn open(format: Format, blob: &[u8]) -> Result<&[u8], Damage> {
     let (sealed, checksum) =
         blob.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Damage("shorter than a checksum"))?;
     if crc32fast::hash(sealed) != u32::from_le_bytes(*checksum) {

@@ -50,6 +50,12 @@ fn takes_a_since_without_a_readable_epoch_as_one_of_another_epoch() {
 }
 
 #[test]
+fn refuses_an_array_of_the_fields_in_their_order() {
+    let text = r#" ["ping",null,null,null,null,null,null,null]"#;
+    assert_eq!(fault(text).code, Code::ValidationError);
+}
+
+#[test]
 fn takes_the_other_actions() {
     assert!(matches!(parse(r#"{"action":"ping"}"#).1, Ok(Command::Ping)));
     let Ok(Command::Auth(key)) = parse(r#"{"action":"auth","key":"chrono_public_1"}"#).1 else {
