@@ -71,6 +71,10 @@ fn authorize(context: AuthContext<'_>) -> Authorization {
         AuthAction::Read { table_name, .. } if table_name.eq_ignore_ascii_case(HIDDEN) => {
             Authorization::Deny
         }
+        // It is switched off besides; so it is refused before anything runs.
+        AuthAction::Function { function_name } if function_name == "load_extension" => {
+            Authorization::Deny
+        }
         AuthAction::Select
         | AuthAction::Recursive
         | AuthAction::Read { .. }
