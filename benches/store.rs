@@ -83,7 +83,7 @@ fn append(runtime: &Runtime, rounds: Rounds, ticks: u64, budget: f64) -> anyhow:
 async fn load(store: &SqliteStore, commits: Vec<Commit>) -> anyhow::Result<(Duration, Duration)> {
     let cycles = async {
         loop {
-            if store.materialise(Timestamp::MAX).await? == Progress::Idle {
+            if store.materialise(Timestamp::MIN).await? == Progress::Idle {
                 tokio::time::sleep(REST).await;
             }
         }
@@ -117,7 +117,7 @@ fn read(runtime: &Runtime, rounds: Rounds) -> anyhow::Result<()> {
             runtime.block_on(load(store, commits))?;
         }
         // What is left in memory, down to the last cycle's threshold.
-        while runtime.block_on(store.materialise(Timestamp::MAX))? == Progress::More {}
+        while runtime.block_on(store.materialise(Timestamp::MIN))? == Progress::More {}
         let range = TickRange { limit: 10_000, ..TickRange::of(symbol(7)?) };
         let newest = TickRange { order: Order::NewestFirst, ..range.clone() };
         let minutes = CandleRange {

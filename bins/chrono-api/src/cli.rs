@@ -1,10 +1,13 @@
 //! The command line: commands, and a flag for every setting that is no secret.
 
+mod reading;
+
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{SETTINGS, Sources, flag_name};
+pub use reading::{ExportRequest, SqlRequest};
 
 /// The flag that names a file of settings.
 const CONFIG: &str = "config";
@@ -33,6 +36,10 @@ pub enum Action {
     Keys(KeysAction),
     /// Bring the store's schema up to date, or only look.
     Migrate(Migration),
+    /// Answer a statement about what is stored.
+    Sql(SqlRequest),
+    /// Write what is stored.
+    Export(ExportRequest),
 }
 
 /// Which configuration to print.
@@ -119,6 +126,8 @@ pub fn command() -> Command {
                 .arg(config_file())
                 .args(settings()),
         )
+        .subcommand(reading::sql_command().args(store_flags()))
+        .subcommand(reading::export_command().args(store_flags()))
         .subcommand(keys_command().args(store_flags().map(|flag| flag.global(true))))
         .subcommand(
             Command::new("migrate")
@@ -230,6 +239,8 @@ fn action(matches: &ArgMatches) -> Action {
         Some(("keys", found)) => Action::Keys(keys_action(found)),
         Some(("migrate", found)) if found.get_flag("check") => Action::Migrate(Migration::Check),
         Some(("migrate", _)) => Action::Migrate(Migration::Apply),
+        Some(("sql", found)) => Action::Sql(reading::sql_request(found)),
+        Some(("export", found)) => Action::Export(reading::export_request(found)),
         _ => Action::Serve,
     }
 }
@@ -288,7 +299,14 @@ mod tests {
         for gateway in ["serve", "demo", "config"] {
             assert_eq!(settings(&[gateway]), all, "{gateway}");
         }
-        for store in [&["keys"][..], &["keys", "create"], &["keys", "list"], &["migrate"]] {
+        for store in [
+            &["keys"][..],
+            &["keys", "create"],
+            &["keys", "list"],
+            &["migrate"],
+            &["sql"],
+            &["export"],
+        ] {
             assert_eq!(settings(store), 1, "{store:?}");
         }
         assert_eq!(settings(&[]), 0);

@@ -273,15 +273,20 @@ pub(crate) fn open_store_as_tool(
 
 #[cfg(not(feature = "failpoints"))]
 fn server_settings(config: &Config) -> StoreSettings {
-    store_settings(&config.data_dir)
+    owned_settings(config)
 }
 
 #[cfg(feature = "failpoints")]
 fn server_settings(config: &Config) -> StoreSettings {
     use sqlite::Synchronous::{Full, Off};
-    let mut settings = store_settings(&config.data_dir);
+    let mut settings = owned_settings(config);
     settings.synchronous = if config.failpoints.unsynced { Off } else { Full };
-    settings.cycle.ticks = config.failpoints.cycle_ticks.unwrap_or(settings.cycle.ticks);
+    settings
+}
+
+fn owned_settings(config: &Config) -> StoreSettings {
+    let mut settings = store_settings(&config.data_dir);
+    settings.cycle.ticks = config.cycle_ticks as u64;
     settings
 }
 

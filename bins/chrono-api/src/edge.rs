@@ -8,6 +8,7 @@ mod call;
 mod cors;
 mod error;
 mod gate;
+mod limit_headers;
 mod percent;
 mod query;
 mod reply;
@@ -25,9 +26,7 @@ use chrono_auth::Decision;
 use chrono_domain::Clock;
 use futures_util::FutureExt;
 use hyper::body::Incoming;
-use hyper::header::{
-    ALLOW, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
-};
+use hyper::header::{ALLOW, HeaderName, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request};
 
 use crate::http::{Answer, BodyLimits, Peer, screen};
@@ -49,11 +48,6 @@ pub use router::RouteError;
 /// Headers that most answers get here.
 const HEADERS_USUAL: usize = 9;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Answers requests by a table of routes, for an application state `A`.
 #[derive(Debug)]
@@ -119,7 +113,7 @@ impl<A: Send + Sync + 'static> Edge<A> {
         headers.insert(REQUEST_ID, asked.id.header());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(decision) = decision {
-            dress_with_limit(headers, decision);
+            limit_headers::dress(headers, decision);
         }
         if asked.method == Method::OPTIONS {
             headers.insert(ALLOW, endpoint.allow.clone());
@@ -166,25 +160,4 @@ impl<A: Send + Sync + 'static> Answer for Edge<A> {
 fn panicked(payload: &(dyn Any + Send)) -> ApiError {
     metrics::counter!("task_panics_total", "task" => "request").increment(1);
     ApiError::internal(message_of(payload))
-}
-
-/// Says what is left of the key's limit, in the words of the specification and in those of the IETF draft
-/// `draft-ietf-httpapi-ratelimit-headers`.
-fn dress_with_limit(headers: &mut HeaderMap, decision: Decision) {
-    let Decision { limit, remaining, reset_s, .. } = decision;
-    headers.insert(LIMIT, limit.into());
-    headers.insert(REMAINING, remaining.into());
-    headers.insert(RESET, reset_s.into());
-    let texts = [
-        (RATE_LIMIT_POLICY, format!("\"key\";q={limit};w=60")),
-        (RATE_LIMIT, format!("\"key\";r={remaining};t={reset_s}")),
-    ];
-    for (name, text) in texts {
-        if let Ok(value) = HeaderValue::try_from(text) {
-            headers.insert(name, value);
-        }
-    }
-    if !decision.allowed {
-        headers.insert(RETRY_AFTER, decision.retry_after_s.into());
-    }
 }

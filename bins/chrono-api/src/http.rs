@@ -6,6 +6,7 @@
 mod admission;
 mod body;
 mod connection;
+mod head_timer;
 mod listener;
 mod peer;
 mod reading;

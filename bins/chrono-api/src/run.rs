@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use chrono_sql::ReadError;
+
 use crate::cli::{self, Action, Invocation, Shown};
 use crate::config::{self, Faults};
-use crate::{demo, keys_command, migrate, serve};
+use crate::{demo, keys_command, migrate, reading, serve};
 
 /// Exit code of a wrong configuration or command line (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
@@ -23,12 +25,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write) -
     };
     match act(&cli::invocation(&matches), out) {
         Ok(code) => code,
+        // Whoever read has seen enough, as `head` does.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             drop(writeln!(std::io::stderr(), "chrono-api: {error:#}"));
-            let usage = error.downcast_ref::<Faults>().is_some();
+            let is_statement =
+                matches!(error.downcast_ref::<ReadError>(), Some(ReadError::Usage(_)));
+            let usage = is_statement || error.downcast_ref::<Faults>().is_some();
             if usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
         }
     }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<ReadError>().is_some_and(ReadError::is_closed_pipe)
 }
 
 fn act(invocation: &Invocation, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -51,6 +61,8 @@ fn act(invocation: &Invocation, out: &mut dyn Write) -> anyhow::Result<ExitCode>
         Action::Migrate(migration) => {
             return migrate::run(&config::load(sources)?, *migration, out);
         }
+        Action::Sql(request) => reading::query(&config::load(sources)?, request, out)?,
+        Action::Export(request) => reading::export(&config::load(sources)?, request, out)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! What the tests drive besides Rust: Python with `websockets`, Node, the SQLite shell, strace.
+//! What the tests drive besides Rust: Python with `websockets`, Node, strace.
 //!
 //! Python packages, and Node where the machine has none that knows `WebSocket`, go into an
 //! environment of their own under `target/`; the machine's Python is not touched. System packages
@@ -27,7 +27,6 @@ struct Program {
 
 const PYTHON: Program =
     Program { package: "python3-venv", probe: &["python3", "-c", "import venv, ensurepip"] };
-const SQLITE: Program = Program { package: "sqlite3", probe: &["sqlite3", "--version"] };
 const STRACE: Program = Program { package: "strace", probe: &["strace", "--version"] };
 
 /// Brings what is missing and gives the `PATH` under which the tests find all of it.
@@ -43,7 +42,7 @@ pub fn run(workspace: &Workspace) -> anyhow::Result<OsString> {
 }
 
 fn bring_programs() -> anyhow::Result<()> {
-    let mut wanted = vec![PYTHON, SQLITE];
+    let mut wanted = vec![PYTHON];
     if cfg!(target_os = "linux") {
         wanted.push(STRACE);
     }

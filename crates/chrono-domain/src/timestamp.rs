@@ -135,6 +135,11 @@ impl Timestamp {
         Text { at: self, digits }
     }
 
+    /// Prints with six decimals whatever they are, so that texts sort as times do: `2025-10-09T12:34:56.123000Z`.
+    pub fn sortable_text(self) -> impl fmt::Display {
+        Text { at: self, digits: 6 }
+    }
+
     /// Prints without decimals, as buckets are shown: `2025-10-09T12:00:00Z`.
     pub fn bucket_text(self) -> impl fmt::Display {
         Text { at: self, digits: 0 }

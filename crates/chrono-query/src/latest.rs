@@ -1,13 +1,13 @@
 //! The latest price of each symbol.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono_cache::{LatestBook, LatestEntry};
 use chrono_domain::{Source, StoredTick, Symbol, Timestamp};
 use chrono_storage::StoreError;
-use metrics::counter;
+use metrics::{Counter, counter};
 use tokio::time::timeout;
 
 use crate::json;
@@ -64,6 +64,27 @@ pub(crate) struct Found {
     pub(crate) origin: Origin,
 }
 
+/// Counts questions by who answered them; each counter is looked up at its first use, which costs more than counting.
+///
+/// The recorder must be installed before the first question.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    hits: OnceLock<Counter>,
+    misses: OnceLock<Counter>,
+}
+
+impl Counts {
+    fn of(&self, origin: Origin) -> &Counter {
+        let (known, result) = match origin {
+            Origin::Book => (&self.hits, "hit"),
+            Origin::Store => (&self.misses, "miss"),
+        };
+        known.get_or_init(
+            || counter!("cache_requests_total", "cache" => "latest", "result" => result),
+        )
+    }
+}
+
 impl PriceQueries {
     /// Answers the latest prices of 1 to 100 symbols, over all sources or of one; a repeated symbol counts once.
     ///
@@ -112,9 +133,8 @@ impl PriceQueries {
         let held = symbols.iter().zip(&entries);
         let unknown: Vec<Symbol> =
             held.filter_map(|(symbol, entry)| entry.is_none().then_some(*symbol)).collect();
-        let (origin, result) =
-            if unknown.is_empty() { (Origin::Book, "hit") } else { (Origin::Store, "miss") };
-        counter!("cache_requests_total", "cache" => "latest", "result" => result).increment(1);
+        let origin = if unknown.is_empty() { Origin::Book } else { Origin::Store };
+        self.latest_counts.of(origin).increment(1);
         if !unknown.is_empty() {
             let reading = timeout(STORE_PATIENCE, self.read_latest(&unknown)).await;
             match reading.unwrap_or_else(|late| Err(StoreError::Unavailable(late.into()))) {

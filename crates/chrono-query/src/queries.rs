@@ -8,9 +8,9 @@ use chrono_domain::{Clock, Metadata, Price, Source, Symbol, Timestamp};
 use chrono_storage::{Order, Store, StoreError, TickRange};
 use tokio::sync::Semaphore;
 
-use crate::QueryError;
 use crate::answers::Answers;
 use crate::consensus::ConsensusSettings;
+use crate::{QueryError, latest};
 
 /// Rows of a page when the question does not say.
 pub const PAGE_ROWS: usize = 1_000;
@@ -44,6 +44,7 @@ pub struct PriceQueries {
     pub(crate) consensus: Arc<ConsensusSettings>,
     /// Whoever reads a window and computes on it holds a permit.
     pub(crate) computing: Semaphore,
+    pub(crate) latest_counts: latest::Counts,
 }
 
 impl std::fmt::Debug for PriceQueries {
@@ -63,7 +64,8 @@ impl PriceQueries {
     ) -> Self {
         let answers = Answers::new(answers, Arc::clone(&clock));
         let computing = Semaphore::new(COMPUTING_MAX);
-        Self { store, book, answers, clock, consensus, computing }
+        let latest_counts = latest::Counts::default();
+        Self { store, book, answers, clock, consensus, computing, latest_counts }
     }
 
     /// Fills the book with what is newest in the store.

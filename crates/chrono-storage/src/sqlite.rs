@@ -78,7 +78,6 @@ use memory::Memory;
 use open::StoreFile;
 
 #[cfg(feature = "failpoints")]
-#[cfg(feature = "failpoints")]
 use crate::failpoint::hit;
 pub use lane::{ReaderLane, WriterLane};
 pub use migrate::Schema;
@@ -132,13 +131,20 @@ impl SqliteStore {
             settings: file.settings.clone(),
             wal: file.beside("-wal"),
         };
-        let reader_lane = || ReaderLane { jobs: read_jobs.clone(), file: Arc::clone(&file) };
+        let (ended, ends) = crossbeam_channel::bounded(file.settings.readers.get());
+        let reader_lane = || {
+            let (jobs, file) = (read_jobs.clone(), Arc::clone(&file));
+            ReaderLane { jobs, file, ended: ended.clone() }
+        };
         let readers =
             std::iter::repeat_with(reader_lane).take(file.settings.readers.get()).collect();
-        Ok((store, Lanes { writer: WriterLane { jobs: write_jobs, file }, readers }))
+        let writer = WriterLane { jobs: write_jobs, file, readers: ends };
+        Ok((store, Lanes { writer, readers }))
     }
 
-    /// Takes no more calls; the lanes finish what waits and return.
+    /// Takes no more calls; the lanes finish what waits and return, the writer last.
+    ///
+    /// Then the database alone holds everything, as [`WriterLane::run`] says. The empty `.lock` file stays.
     pub fn close(&self) {
         self.writer.close();
         self.reader.close();
@@ -251,10 +257,10 @@ impl CandleStore for SqliteStore {
         self.look(move |reader| candles::page(reader, &range)).await
     }
 
-    /// One step of the cycle; it seals whatever is in memory, whatever its time.
-    async fn materialise(&self, _up_to: Timestamp) -> Result<Progress, StoreError> {
+    /// One step of the cycle; it seals all that is in memory, whatever its time. `up_to` tells only the age of commits.
+    async fn materialise(&self, up_to: Timestamp) -> Result<Progress, StoreError> {
         self.owned()?;
-        cycle::step(self, self.settings.cycle).await.map_err(Fault::of_read)
+        cycle::step(self, self.settings.cycle, up_to).await.map_err(Fault::of_read)
     }
 
     async fn recount(&self, turn: u64) -> Result<Recount, StoreError> {

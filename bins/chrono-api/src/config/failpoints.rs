@@ -10,8 +10,6 @@ const PANIC: &str = "CHRONO_PANIC";
 const EARLY_ACK: &str = "CHRONO_EARLY_ACK";
 /// `OFF` does not wait for the disk.
 const SYNCHRONOUS: &str = "CHRONO_SYNCHRONOUS";
-/// How many ticks in memory are sealed into pages.
-const CYCLE_TICKS: &str = "CHRONO_CYCLE_TICKS";
 
 /// What a test build does wrong on purpose; the default is nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,8 +22,6 @@ pub struct Failpoints {
     pub early_ack: bool,
     /// Whether commits are acknowledged before they are on the disk.
     pub unsynced: bool,
-    /// How many ticks in memory start a cycle of the store, so that a short test sees some.
-    pub cycle_ticks: Option<u64>,
 }
 
 impl Failpoints {
@@ -61,10 +57,6 @@ impl Failpoints {
             found.unsynced = text == "OFF";
             matches!(text, "FULL" | "OFF")
         });
-        read(CYCLE_TICKS, "a number from 1", &mut |text| {
-            found.cycle_ticks = text.parse().ok().filter(|ticks| *ticks > 0);
-            found.cycle_ticks.is_some()
-        });
         found
     }
 }
@@ -92,16 +84,10 @@ mod tests {
     #[test]
     fn a_test_build_is_right_unless_told_otherwise() {
         assert_eq!(read(&[]), (Failpoints::default(), Vec::new()));
-        let (told, faults) = read(&[
-            (FAILPOINT, "after_insert:7"),
-            (EARLY_ACK, "1"),
-            (SYNCHRONOUS, "OFF"),
-            (CYCLE_TICKS, "9"),
-        ]);
+        let (told, faults) =
+            read(&[(FAILPOINT, "after_insert:7"), (EARLY_ACK, "1"), (SYNCHRONOUS, "OFF")]);
         let abort = Some(("after_insert".to_owned(), 7));
-        let cycle_ticks = Some(9);
-        let wished =
-            Failpoints { abort, panic: None, early_ack: true, unsynced: true, cycle_ticks };
+        let wished = Failpoints { abort, panic: None, early_ack: true, unsynced: true };
         assert_eq!(told, wished);
         assert!(faults.is_empty());
         let (told, _) = read(&[(PANIC, "mid_publish:1")]);
@@ -110,12 +96,7 @@ mod tests {
 
     #[test]
     fn a_wrong_wish_is_a_fault() {
-        let wrong = [
-            (FAILPOINT, "before_commit:0"),
-            (EARLY_ACK, "yes"),
-            (SYNCHRONOUS, "off"),
-            (CYCLE_TICKS, "0"),
-        ];
+        let wrong = [(FAILPOINT, "before_commit:0"), (EARLY_ACK, "yes"), (SYNCHRONOUS, "off")];
         assert_eq!(
             read(&wrong),
             (Failpoints::default(), wrong.map(|(name, _)| name.into()).into())

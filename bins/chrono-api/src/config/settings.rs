@@ -165,6 +165,11 @@ pub const SETTINGS: &[Setting] = &[
         "Batches that may wait for the store. Too low refuses bursts, too high lets them wait past their deadline.",
     ),
     plain(
+        "STORE_CYCLE_TICKS",
+        "250000",
+        "Ticks kept in memory until they are sealed into pages of the embedded store. Too low writes the same pages again and again, too high takes memory, some 150 bytes a tick, and a second of the start for each million.",
+    ),
+    plain(
         "MAX_SYMBOLS",
         "100000",
         "Different symbols taken in. Too low refuses new ones, too high lets a key fill the memory.",

@@ -44,6 +44,8 @@ pub struct Config {
     pub consensus: ConsensusSettings,
     /// Batches that may wait for the store.
     pub ingest_queue: usize,
+    /// Ticks in memory that the embedded store seals into pages.
+    pub cycle_ticks: usize,
     /// How many names are taken in.
     pub names: NameLimits,
     /// What a test build does wrong on purpose.
@@ -120,6 +122,7 @@ impl TryFrom<&Sources> for Config {
             stream: reader.stream(),
             consensus: reader.consensus(),
             ingest_queue: reader.count("INGEST_QUEUE", 1, 1_000_000),
+            cycle_ticks: reader.count("STORE_CYCLE_TICKS", 1, 2_000_000),
             names: NameLimits {
                 symbols: reader.count("MAX_SYMBOLS", 1, 10_000_000),
                 sources: reader.count("MAX_SOURCES", 1, 1_000_000),

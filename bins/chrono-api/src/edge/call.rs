@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use bytes::Bytes;
 use chrono_auth::Principal;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -96,7 +95,7 @@ impl Call {
     ///
     /// # Errors
     /// `PAYLOAD_TOO_LARGE`, or `VALIDATION_ERROR` for a body that is too slow or breaks off.
-    pub async fn read_body(&mut self) -> Result<Bytes, ApiError> {
+    pub async fn read_body(&mut self) -> Result<Vec<u8>, ApiError> {
         Ok(read_body(self.request.body_mut(), self.limits).await?)
     }
 

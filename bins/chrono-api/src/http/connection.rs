@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Permit;
+use super::head_timer::HeadTimer;
 use super::{Answer, Link, Peer, Settings, TimedIo, Tls};
 
 /// Most headers of a request; more are answered 431 by hyper.
@@ -80,7 +81,7 @@ async fn speaks(stream: &TcpStream, deadline: Duration) -> bool {
 fn builder(settings: &Settings) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
+        .timer(HeadTimer::default())
         .header_read_timeout(settings.header_read)
         .max_headers(HEADERS_MAX)
         .max_buf_size(BUFFER_BYTES_MAX);

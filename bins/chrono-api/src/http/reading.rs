@@ -1,6 +1,6 @@
 //! Reading a request's body whole, within its bounds.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::timeout;
@@ -27,14 +27,14 @@ pub enum BodyFault {
 
 /// Reads a body to its end.
 ///
-/// A body in one piece is not copied.
+/// The bytes are the caller's own, to parse in place.
 ///
 /// # Errors
 /// [`BodyFault`]; after `TooLarge` the connection may be used on if the body was small enough to be thrown away.
 ///
 /// # Cancel safety
 /// Dropping it loses what was read.
-pub async fn read_body<B>(body: B, limits: BodyLimits) -> Result<Bytes, BodyFault>
+pub async fn read_body<B>(body: B, limits: BodyLimits) -> Result<Vec<u8>, BodyFault>
 where
     B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
 {
@@ -48,12 +48,11 @@ where
     }
 }
 
-async fn collect<B>(mut body: B, bytes_max: usize, discard_max: u64) -> Result<Bytes, BodyFault>
+async fn collect<B>(mut body: B, bytes_max: usize, discard_max: u64) -> Result<Vec<u8>, BodyFault>
 where
     B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
 {
-    let mut first = Bytes::new();
-    let mut joined = BytesMut::new();
+    let mut joined = Vec::new();
     let mut bytes = 0_u64;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(BodyFault::Broken)?.into_data() else { continue };
@@ -61,23 +60,19 @@ where
         if bytes > discard_max {
             break;
         } else if bytes > size(bytes_max) {
-            (first, joined) = (Bytes::new(), BytesMut::new());
-        } else if first.is_empty() {
-            first = data;
+            joined = Vec::new();
         } else {
             if joined.is_empty() {
                 let hint = usize::try_from(body.size_hint().lower()).unwrap_or(0).min(bytes_max);
-                joined.reserve(first.len() + data.len() + hint);
-                joined.extend_from_slice(&first);
+                joined.reserve_exact(data.len() + hint);
             }
             joined.extend_from_slice(&data);
         }
     }
-    match bytes {
-        bytes if bytes > size(bytes_max) => Err(BodyFault::TooLarge(bytes_max)),
-        _ if joined.is_empty() => Ok(first),
-        _ => Ok(joined.freeze()),
+    if bytes > size(bytes_max) {
+        return Err(BodyFault::TooLarge(bytes_max));
     }
+    Ok(joined)
 }
 
 fn size(bytes: usize) -> u64 {

@@ -12,6 +12,7 @@ mod scene;
 mod service;
 
 mod candle_answers;
+mod clean_stops;
 mod edge_answers;
 mod forwarded;
 mod ingest_answers;
@@ -19,6 +20,7 @@ mod limits;
 mod newcomer;
 mod operator;
 mod price_answers;
+mod reading;
 mod real_candles;
 mod real_consensus;
 mod real_input;

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::oracle::{Expected, expect};
 use crate::recordings::plain;
-use crate::service::Service;
+use crate::service::{SEALED, Service};
 
 /// The last millisecond of a minute's bar.
 const BAR_END: Duration = Duration::from_millis(59_999);
@@ -174,13 +174,34 @@ fn closes_of(file: &Path) -> Vec<Posted> {
 
 #[tokio::test]
 async fn every_figure_over_recorded_trades_equals_the_independent_computation() {
-    let Some(dir) = data_dir() else { return };
-    let mut ledger = Ledger::start(&[]);
+    figures_over_trades_are_right(&[], |_ledger| ()).await;
+}
+
+#[tokio::test]
+async fn every_figure_over_recorded_trades_is_right_also_from_pages_and_after_a_restart() {
+    let seal = |ledger: &Ledger| ledger.service.seal();
+    let Some(sealed) = figures_over_trades_are_right(&[SEALED], seal).await else { return };
+    let sealed = Ledger { service: sealed.service.restart(), ..sealed };
+    compare_trades(&sealed);
+}
+
+async fn figures_over_trades_are_right(
+    settings: &[(&str, &str)],
+    seal: impl Fn(&Ledger),
+) -> Option<Ledger> {
+    let dir = data_dir()?;
+    let mut ledger = Ledger::start(settings);
     for name in ["BTC", "ETH", "LTC", "BCH"] {
         let file =
             dir.join(format!("ticks/consensus/2021-04-17-{name}-by-exchange-time.ndjson.gz"));
         ledger.post(feeds_of(&file)).await;
     }
+    seal(&ledger);
+    compare_trades(&ledger);
+    Some(ledger)
+}
+
+fn compare_trades(ledger: &Ledger) {
     let window = ConsensusPolicy::default().window;
     let moments = ledger.feeds.values().flatten().flat_map(|feed| {
         let leaves = feed.key.timestamp.plus(window);

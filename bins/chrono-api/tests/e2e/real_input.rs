@@ -10,7 +10,7 @@ use chrono_worker::TickerVolume;
 use serde_json::Value;
 
 use crate::recordings::{Expected, by_symbol, has_exponent, originals, plain, replay, time_digits};
-use crate::service::Service;
+use crate::service::{SEALED, Service};
 
 /// Span of one question for single ticks, below the gateway's 90 days.
 const SPAN: Duration = Duration::from_hours(24 * 89);
@@ -46,10 +46,20 @@ const KNOWN: Seen = Seen {
 
 #[tokio::test]
 async fn every_recorded_tick_reads_back_digit_by_digit() {
+    every_tick_reads_back(Service::start(), |_service| ()).await;
+}
+
+/// As above, but every tick is in pages, which the recordings are too few for by themselves.
+#[tokio::test]
+async fn every_recorded_tick_reads_back_from_pages() {
+    every_tick_reads_back(Service::start_with(&[SEALED]), Service::seal).await;
+}
+
+async fn every_tick_reads_back(service: Service, seal: impl Fn(&Service)) {
     let Some(dir) = data_dir() else { return };
     let files = originals(&dir);
-    let service = Service::start();
     let report = replay(service.worker(), &files, TickerVolume::Keep).await;
+    seal(&service);
     let symbols = by_symbol(&files);
     let seen = count(&files, &symbols);
     println!("{seen:?}");
@@ -69,7 +79,13 @@ async fn every_recorded_tick_reads_back_digit_by_digit() {
 
     // Memory is built anew from the store.
     let service = service.restart();
+    seal(&service);
     expect_latest(&service.reader(), &symbols).await;
+    let reader = service.reader();
+    for (symbol, rows) in symbols.iter().step_by(METADATA_STEP) {
+        expect_rows(&reader, symbol, rows).await;
+        expect_metadata(&reader, symbol, rows).await;
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::fold::{Bucket, fold, micros, start_of};
 use crate::recordings::{Expected, by_symbol, originals, replay};
-use crate::service::Service;
+use crate::service::{SEALED, Service};
 
 /// Lengths of candles.
 const INTERVALS: [&str; 7] = ["1m", "5m", "15m", "1h", "4h", "1d", "1w"];
@@ -18,14 +18,23 @@ const SPAN: i64 = 700 * 86_400_000_000;
 
 #[tokio::test]
 async fn candles_of_every_interval_equal_a_fold_of_the_recorded_rows() {
+    candles_equal_a_fold(Service::start(), |_service| ()).await;
+}
+
+#[tokio::test]
+async fn candles_of_every_interval_equal_that_fold_also_from_pages() {
+    candles_equal_a_fold(Service::start_with(&[SEALED]), Service::seal).await;
+}
+
+async fn candles_equal_a_fold(service: Service, seal: impl Fn(&Service)) {
     let Some(dir) = data_dir() else { return };
     let files = originals(&dir);
-    let service = Service::start();
     replay(service.worker(), &files, TickerVolume::Keep).await;
+    seal(&service);
     let symbols = by_symbol(&files);
     let compared = compare(&service, &symbols);
     println!("{compared} candles");
-    // Once more after a restart, from the log.
+    // Once more after a restart, from the file.
     assert_eq!(compare(&service.restart(), &symbols), compared);
 }
 

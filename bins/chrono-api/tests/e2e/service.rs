@@ -1,8 +1,11 @@
 //! A freshly started gateway with a data directory of its own.
 
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use chrono_client::Client;
+use chrono_domain::{Clock, SystemClock};
 use chrono_testkit::{Gateway, GatewayCommand, INTERNAL_KEY, PUBLIC_KEY, scratch};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -11,6 +14,12 @@ use crate::ask::{Answer, ask};
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_chrono-api");
+
+/// Makes a gateway seal ticks as soon as they are there.
+pub(crate) const SEALED: (&str, &str) = ("STORE_CYCLE_TICKS", "1");
+/// How long that may take for all recordings, on a busy machine, and the pause between two looks.
+const SEALED_WITHIN: Duration = Duration::from_mins(2);
+const STEP: Duration = Duration::from_millis(50);
 
 pub(crate) struct Service {
     pub(crate) gateway: Gateway,
@@ -55,6 +64,25 @@ impl Service {
         let ended = gateway.stop().unwrap();
         assert!(ended.success(), "{ended}");
         Self { gateway: command.start().unwrap(), command, dir }
+    }
+
+    /// Waits until every tick is sealed into pages; the setting [`SEALED`] makes that soon.
+    pub(crate) fn seal(&self) {
+        let clock = SystemClock::new();
+        while self.sql("SELECT count(*) FROM log") != "0" {
+            assert!(clock.uptime() < SEALED_WITHIN, "the log is not sealed");
+            std::thread::sleep(STEP);
+        }
+        assert_ne!(self.sql("SELECT count(*) FROM pages WHERE family = 1"), "0");
+    }
+
+    /// Asks the file itself, beside the gateway.
+    fn sql(&self, query: &str) -> String {
+        let file = self.data_dir().join("chrono.db");
+        let mut shell = Command::new("sqlite3");
+        let output = shell.arg("-readonly").arg(file).arg(query).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     pub(crate) fn data_dir(&self) -> &Path {

@@ -23,6 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("chrono-client", &["chrono-domain"]),
     ("chrono-testkit", &["chrono-domain", "chrono-client"]),
     ("chrono-storage", &["chrono-domain", "chrono-migrations"]),
+    ("chrono-sql", &["chrono-domain", "chrono-storage"]),
     ("chrono-cache", &["chrono-domain"]),
     ("chrono-auth", &["chrono-domain", "chrono-storage", "chrono-cache"]),
     ("chrono-ingest", &["chrono-domain", "chrono-storage", "chrono-cache"]),
@@ -34,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "chrono-domain",
             "chrono-storage",
+            "chrono-sql",
             "chrono-cache",
             "chrono-client",
             "chrono-auth",
@@ -61,9 +63,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// Backends' libraries and the crates that may name them. Benches measure the library bare.
+/// Backends' libraries and the crates that may name them. Benches measure the library bare,
+/// and chrono-sql lends its SQL to people.
 const WRAPPED: &[(&str, &[&str])] = &[
-    ("rusqlite", &["chrono-storage", "chrono-benches"]),
+    ("rusqlite", &["chrono-storage", "chrono-sql", "chrono-benches"]),
     ("tokio-postgres", &["chrono-storage", "chrono-benches"]),
     ("moka", &["chrono-cache"]),
     ("fred", &["chrono-cache"]),

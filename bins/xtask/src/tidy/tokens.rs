@@ -49,6 +49,7 @@ const RULES: &[Rule] = &[
         places: &[
             "bins/chrono-api/src/compose",
             "crates/chrono-storage/",
+            "crates/chrono-sql/",
             "crates/chrono-cache/",
             "benches/",
         ],

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use chrono_domain::{Arrival, Candle, Interval, OrderKey, Timestamp};
 use rusqlite::Connection;
 
 use super::connection::Reader;
 use super::fault::Fault;
-use super::generation::Generation;
-use super::levels::{self, ALL_SOURCES, SeriesId};
+use super::generation::{Generation, Minutes, Series};
+use super::levels::{self, ALL_SOURCES, HOUR, SeriesId};
 use super::pages::{Pages, Place};
 use super::ticks::{self, Wanted, find_source, find_symbol};
 use crate::candles::plan::{Piece, plan};
@@ -19,6 +20,15 @@ use crate::{Bucket, CandleRange, Detail, Order};
 
 /// Candles by the start of their bucket.
 type Folded = BTreeMap<i64, Candle>;
+
+/// What a generation has of a range.
+#[derive(Debug)]
+enum Part {
+    /// The minutes within a span, by the hours that it touches.
+    Minutes(Span, Vec<Arc<Minutes>>),
+    /// Candles of minutes that the range cuts.
+    Cut(Folded),
+}
 
 /// Reads a page of candles.
 ///
@@ -30,8 +40,10 @@ pub(super) fn page(reader: &Reader, range: &CandleRange) -> Result<Vec<Bucket>, 
         |generation| held(generation, series, range),
         |view| {
             let mut folded = stored(&view.pages, series, range)?;
-            for (start, candle) in view.parts.into_iter().flatten() {
-                add(&mut folded, start, &candle);
+            for part in view.parts {
+                for (start, candle) in fold(part, series, range) {
+                    add(&mut folded, start, &candle);
+                }
             }
             let bucket =
                 |(start, candle)| Ok(Bucket { start: Timestamp::from_micros(start)?, candle });
@@ -74,31 +86,48 @@ fn find(connection: &Connection, range: &CandleRange) -> Result<Option<SeriesId>
     Ok(source_id.map(|source_id| SeriesId { symbol_id, source_id }))
 }
 
-/// Folds what a generation has of the first buckets of the answer.
-fn held(generation: &Generation, series_id: SeriesId, range: &CandleRange) -> Folded {
+/// Takes along what a generation has of the range; the writer waits meanwhile, so minutes are shared and not folded.
+fn held(generation: &Generation, series_id: SeriesId, range: &CandleRange) -> Vec<Part> {
+    let Some(series) = generation.series.get(&series_id.symbol_id) else { return Vec::new() };
+    let part = |piece| match piece {
+        Piece::Rows(_, span) => {
+            let hours = series.hours.range(span.from - span.from % HOUR..span.until);
+            Part::Minutes(span, hours.map(|(_, minutes)| Arc::clone(minutes)).collect())
+        }
+        Piece::Ticks(span) => Part::Cut(cut(series, series_id, span)),
+    };
+    plan(Interval::M1, Walk::new(range).rest()).into_iter().map(part).collect()
+}
+
+/// Folds the ticks of a span that is no whole minute.
+fn cut(series: &Series, series_id: SeriesId, span: Span) -> Folded {
     let mut folded = Folded::new();
-    let Some(series) = generation.series.get(&series_id.symbol_id) else { return folded };
-    let is_of = |source_id: u32| [ALL_SOURCES, source_id].contains(&series_id.source_id);
-    let mut pieces = plan(Interval::M1, Walk::new(range).rest());
-    if range.order == Order::NewestFirst {
-        pieces.reverse();
+    let (Ok(from), Ok(until)) = (key(span.from), key(span.until)) else { return folded };
+    for (key, held) in series.range((Bound::Included(from), Bound::Excluded(until))) {
+        if series_id.is_of(held.source_id) {
+            let minute = bucket(Interval::M1, key.timestamp.micros()).from;
+            add(&mut folded, minute, &Candle::of_one(*key, held.price, held.volume));
+        }
     }
-    for piece in pieces {
-        let candles: Box<dyn DoubleEndedIterator<Item = (i64, Candle)>> = match piece {
-            Piece::Rows(_, span) => {
-                let minutes = series.minutes.range((span.from, 0)..(span.until, 0));
-                let minutes = minutes.filter(|((_, source_id), _)| is_of(*source_id));
-                Box::new(minutes.map(|((at, _), candle)| (*at, candle.clone())))
+    folded
+}
+
+/// Folds what came along into the first buckets of the answer.
+fn fold(mut parts: Vec<Part>, series_id: SeriesId, range: &CandleRange) -> Folded {
+    let mut folded = Folded::new();
+    if range.order == Order::NewestFirst {
+        parts.reverse();
+    }
+    for part in &parts {
+        let candles: Box<dyn DoubleEndedIterator<Item = (i64, &Candle)>> = match part {
+            Part::Minutes(span, hours) => {
+                let minutes = hours.iter().flat_map(|minutes| minutes.iter());
+                let minutes = minutes.filter(|((at, source_id), _)| {
+                    (span.from..span.until).contains(at) && series_id.is_of(*source_id)
+                });
+                Box::new(minutes.map(|((at, _), candle)| (*at, candle)))
             }
-            Piece::Ticks(span) => {
-                let (Ok(from), Ok(until)) = (key(span.from), key(span.until)) else { continue };
-                let ticks = series.range((Bound::Included(from), Bound::Excluded(until)));
-                let ticks = ticks.filter(|(_, held)| is_of(held.source_id));
-                Box::new(ticks.map(|(key, held)| {
-                    let candle = Candle::of_one(*key, held.price, held.volume);
-                    (key.timestamp.micros(), candle)
-                }))
-            }
+            Part::Cut(minutes) => Box::new(minutes.iter().map(|(at, candle)| (*at, candle))),
         };
         match range.order {
             Order::OldestFirst => fill(&mut folded, range, candles),
@@ -109,13 +138,17 @@ fn held(generation: &Generation, series_id: SeriesId, range: &CandleRange) -> Fo
 }
 
 /// Adds candles until there are enough buckets.
-fn fill(folded: &mut Folded, range: &CandleRange, candles: impl Iterator<Item = (i64, Candle)>) {
+fn fill<'c>(
+    folded: &mut Folded,
+    range: &CandleRange,
+    candles: impl Iterator<Item = (i64, &'c Candle)>,
+) {
     for (at, candle) in candles {
         let start = bucket(range.interval, at).from;
         if folded.len() >= range.limit && !folded.contains_key(&start) {
             return;
         }
-        add(folded, start, &candle);
+        add(folded, start, candle);
     }
 }
 

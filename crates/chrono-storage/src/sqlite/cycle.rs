@@ -8,6 +8,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono_domain::Timestamp;
+
 use super::SqliteStore;
 use super::connection::{Reader, Writer};
 use super::counters::Published;
@@ -97,7 +99,13 @@ impl Stage {
 }
 
 /// Does one step of the store's cycle.
-pub(super) async fn step(store: &SqliteStore, settings: CycleSettings) -> Result<Progress, Fault> {
+///
+/// Commits count as old by `now`.
+pub(super) async fn step(
+    store: &SqliteStore,
+    settings: CycleSettings,
+    now: Timestamp,
+) -> Result<Progress, Fault> {
     let Some((mut turn, stage)) = store.cycle.take() else { return Ok(Progress::Idle) };
     let next = match (stage, store.memory.frozen()) {
         (Stage::Clear { before }, _) => clear(store, settings, before).await?,
@@ -107,7 +115,7 @@ pub(super) async fn step(store: &SqliteStore, settings: CycleSettings) -> Result
         (Stage::Keys { after }, Some(_)) => write_keys(store, settings, after).await?,
         (Stage::Publish, Some(frozen)) => publish(store, &frozen).await?,
         (Stage::Rest | Stage::Busy, Some(_)) => Stage::Pages { next: 0, ready: VecDeque::new() },
-        (Stage::Rest, None) if is_due(&store.memory, settings) => freeze(store).await?,
+        (Stage::Rest, None) if is_due(&store.memory, settings, now) => freeze(store).await?,
         (Stage::Rest, None) => {
             turn.next = Stage::Rest;
             return Ok(Progress::Idle);
@@ -119,9 +127,10 @@ pub(super) async fn step(store: &SqliteStore, settings: CycleSettings) -> Result
     Ok(Progress::More)
 }
 
-fn is_due(memory: &Memory, settings: CycleSettings) -> bool {
+fn is_due(memory: &Memory, settings: CycleSettings, now: Timestamp) -> bool {
     let load = memory.load();
-    load.ticks >= settings.ticks || load.log_bytes >= settings.log_bytes
+    let is_old = load.oldest.is_some_and(|oldest| now.since(oldest) >= settings.age);
+    is_old || load.ticks >= settings.ticks || load.log_bytes >= settings.log_bytes
 }
 
 /// Freezes the active generation; on the writer's lane, so that no commit is half taken in.
@@ -152,7 +161,7 @@ async fn write_pages(
     let write = move |writer: &mut Writer| {
         writer.transact(|connection, _names, _memory| {
             let cycle = Published::load(connection)?.cycle + 1;
-            slice.iter().try_for_each(|page| pages::put(connection, page, cycle))?;
+            slice.into_iter().try_for_each(|page| pages::put(connection, page, cycle))?;
             hit("materialise_before_commit");
             hit("cycle_pages_before_commit");
             Ok(())
@@ -252,10 +261,11 @@ pub(super) fn seal_alone(
     let cycle = published.cycle + 1;
     for (symbol_id, series) in &generation.series {
         let held = pages::Pages { connection, cycle: published.cycle };
-        let ready = seal::symbol(&held, *symbol_id, series, settings.page_rows)?;
-        for slice in ready.chunks(settings.slice) {
+        let mut ready = seal::symbol(&held, *symbol_id, series, settings.page_rows)?;
+        while !ready.is_empty() {
+            let slice = ready.drain(..settings.slice.clamp(1, ready.len()));
             let transaction = connection.transaction()?;
-            slice.iter().try_for_each(|page| pages::put(&transaction, page, cycle))?;
+            slice.into_iter().try_for_each(|page| pages::put(&transaction, page, cycle))?;
             hit("carry_before_commit");
             transaction.commit()?;
         }

@@ -29,6 +29,9 @@ pub(super) enum Fault {
     /// The size of a file could not be read.
     #[error("the file cannot be looked at")]
     File(#[source] std::io::Error),
+    /// Somebody still reads, so that the log file cannot be emptied.
+    #[error("somebody still reads the file")]
+    Busy,
     /// A sync failed before: what this process wrote since may be lost, whatever later syncs say.
     #[error("the disk failed to sync; start the gateway again once the disk is well")]
     Unsynced,
@@ -103,7 +106,7 @@ impl From<Fault> for StoreError {
             Fault::Visitor => Self::Refused(fault.into()),
             Fault::Sqlite(_) if fault.is_refusal() => Self::Refused(fault.into()),
             Fault::Sqlite(ref error) if is_damage(error) => Self::Corrupt(fault.into()),
-            Fault::Closed | Fault::Sqlite(_) | Fault::File(_) | Fault::Unsynced => {
+            Fault::Closed | Fault::Busy | Fault::Sqlite(_) | Fault::File(_) | Fault::Unsynced => {
                 Self::Unavailable(fault.into())
             }
         }

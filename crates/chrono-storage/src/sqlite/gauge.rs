@@ -26,7 +26,7 @@ impl Rows {
 
     /// Packs them into a page.
     pub fn pack(&self) -> Vec<u8> {
-        ticks::encode(&self.0)
+        ticks::encode(&self.0, ticks::Beside::Nothing)
     }
 
     /// Reads all rows of a page and answers how many there are; none of a damaged one.

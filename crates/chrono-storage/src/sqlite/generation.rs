@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use chrono_domain::{Arrival, Candle, Metadata, OrderKey, Price, Timestamp, Volume};
 
+use super::levels::HOUR;
 use super::packed::Row;
 use super::packed::log::{LoggedCommit, LoggedTick};
 
@@ -23,12 +25,16 @@ pub(super) struct Held {
     pub(super) metadata: Option<Metadata>,
 }
 
+/// Candles by start of the minute and source.
+pub(super) type Minutes = BTreeMap<(i64, u32), Candle>;
+
 /// One symbol's part of a generation.
 #[derive(Debug, Default)]
 pub(super) struct Series {
     pub(super) ticks: BTreeMap<OrderKey, Held>,
-    /// By start of the minute and source.
-    pub(super) minutes: BTreeMap<(i64, u32), Candle>,
+    /// By start of the hour. Readers share what they need, so that commits do not wait until it is copied; a commit
+    /// copies the hours that it changes while a reader has them.
+    pub(super) hours: BTreeMap<i64, Arc<Minutes>>,
 }
 
 /// The commits after `base`, up to and with `last`.
@@ -43,6 +49,8 @@ pub(super) struct Generation {
     pub(super) ticks: u64,
     /// Bytes of its commits in the log.
     pub(super) log_bytes: u64,
+    /// When the first of its commits was taken in.
+    pub(super) oldest: Option<Timestamp>,
     /// By symbol.
     pub(super) series: BTreeMap<u32, Series>,
 }
@@ -57,6 +65,7 @@ impl Generation {
     pub(super) fn fold(&mut self, number: u64, commit: LoggedCommit, log_bytes: usize) {
         let mut arrival = commit.first_arrival;
         for batch in commit.batches {
+            self.oldest.get_or_insert(batch.received_at);
             self.ticks += batch.ticks.len() as u64;
             for tick in batch.ticks {
                 let key = OrderKey { timestamp: tick.timestamp, arrival: Arrival(arrival) };
@@ -90,18 +99,23 @@ impl Series {
     pub(super) fn add(&mut self, key: OrderKey, held: Held) {
         let candle = Candle::of_one(key, held.price, held.volume);
         let at = key.timestamp.micros();
-        match self.minutes.entry((at - at % MINUTE, held.source_id)) {
+        let minutes = Arc::make_mut(self.hours.entry(at - at % HOUR).or_default());
+        match minutes.entry((at - at % MINUTE, held.source_id)) {
             Entry::Occupied(mut minute) => minute.get_mut().merge(&candle),
             Entry::Vacant(free) => drop(free.insert(candle)),
         }
         self.ticks.insert(key, held);
     }
 
+    /// Gives the candles of its minutes, in order.
+    pub(super) fn minutes(&self) -> impl Iterator<Item = (&(i64, u32), &Candle)> {
+        self.hours.values().flat_map(|minutes| minutes.iter())
+    }
+
     /// Gives the newest tick of each source.
     pub(super) fn newest(&self) -> impl Iterator<Item = Row> {
         // Of a source's minutes the last one closes with it.
-        let closes =
-            self.minutes.iter().map(|((_, source_id), minute)| (*source_id, minute.close_at));
+        let closes = self.minutes().map(|((_, source_id), minute)| (*source_id, minute.close_at));
         let newest: BTreeMap<u32, OrderKey> = closes.collect();
         newest.into_values().filter_map(|key| Some(self.ticks.get(&key)?.row(key)))
     }

@@ -1,13 +1,17 @@
 //! A lane: a bounded queue of jobs and the blocking loop that runs them over one connection.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TrySendError, after, select};
 use tokio::sync::oneshot;
 
 use super::connection::{Reader, Writer};
 use super::fault::Fault;
 use super::open::StoreFile;
+
+/// How long the writer waits at the end for those that read: a stop as a whole has four seconds for it.
+const READERS_END: Duration = Duration::from_secs(2);
 
 /// What a job asks of the lane after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub(super) struct Calls<C> {
 pub struct WriterLane {
     pub(super) jobs: Receiver<Job<Writer>>,
     pub(super) file: Arc<StoreFile>,
+    /// Hears of each reader's end.
+    pub(super) readers: Receiver<()>,
 }
 
 /// One of the threads that read: [`ReaderLane::run`] is its whole body.
@@ -39,6 +45,8 @@ pub struct WriterLane {
 pub struct ReaderLane {
     pub(super) jobs: Receiver<Job<Reader>>,
     pub(super) file: Arc<StoreFile>,
+    /// Tells the writer of its end.
+    pub(super) ended: Sender<()>,
 }
 
 impl WriterLane {
@@ -47,8 +55,32 @@ impl WriterLane {
     /// It blocks, so it wants a thread of its own. A job that panics takes the loop with it: its caller gets an
     /// error, its transaction is rolled back, and running the lane again goes on with the next job over a fresh
     /// connection.
+    ///
+    /// When the readers have ended too, it brings the log file over into the database and takes it away, so that the
+    /// one file holds everything. What keeps it from that is logged as an error, and never holds it up for long: the
+    /// next start reads the log file.
     pub fn run(&self) {
         serve(&self.jobs, || Writer::open(&self.file), Writer::rest);
+        let settled = self.readers_ended().and_then(|()| self.file.settle());
+        if let Err(fault) = settled {
+            tracing::error!(
+                error = &fault as &dyn std::error::Error,
+                path = %self.file.settings.path.display(),
+                "the store's file does not hold everything without the -wal file beside it: keep both"
+            );
+        }
+    }
+
+    fn readers_ended(&self) -> Result<(), Fault> {
+        let deadline = after(READERS_END);
+        for _reader in 0..self.file.settings.readers.get() {
+            select! {
+                // They have also ended when they were dropped.
+                recv(self.readers) -> _ => {}
+                recv(deadline) -> _ => return Err(Fault::Busy),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -56,6 +88,9 @@ impl ReaderLane {
     /// Reads until the store is closed and all that waited is done; as [`WriterLane::run`].
     pub fn run(&self) {
         serve(&self.jobs, || Reader::open(&self.file), |_reader| Ok(()));
+        if self.ended.try_send(()).is_err() {
+            tracing::debug!("the writer has not waited for a reader");
+        }
     }
 }
 

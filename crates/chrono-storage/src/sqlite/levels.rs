@@ -31,6 +31,13 @@ pub(super) struct SeriesId {
     pub(super) source_id: u32,
 }
 
+impl SeriesId {
+    /// Tells whether ticks of a source are of it.
+    pub(super) const fn is_of(self, source_id: u32) -> bool {
+        self.source_id == ALL_SOURCES || self.source_id == source_id
+    }
+}
+
 /// Names the pages of a level.
 pub(super) const fn chain(level: Interval, symbol_id: u32) -> Chain {
     Chain::of(

@@ -52,6 +52,8 @@ pub(super) struct Load {
     pub(super) ticks: u64,
     /// Bytes in the log.
     pub(super) log_bytes: u64,
+    /// When the oldest commit of the active generation was taken in.
+    pub(super) oldest: Option<Timestamp>,
 }
 
 /// Parts of generations, and the last commit that they know.
@@ -94,6 +96,7 @@ impl Memory {
         Load {
             ticks: held.active.ticks + frozen.map_or(0, |frozen| frozen.ticks),
             log_bytes: held.active.log_bytes + frozen.map_or(0, |frozen| frozen.log_bytes),
+            oldest: held.active.oldest,
         }
     }
 

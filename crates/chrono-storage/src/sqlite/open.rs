@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_domain::Clock;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::connection::Health;
@@ -23,6 +24,14 @@ const WAL_BYTES_KEPT: i64 = 64 << 20;
 const CACHE_KIB: i64 = -16_384;
 /// Prepared statements kept by a connection; more than there are.
 const STATEMENTS_KEPT: usize = 64;
+
+/// How long a stop waits for a tool that reads.
+const SETTLE_BUSY: Duration = Duration::from_millis(500);
+
+/// Brings all of the log file over into the database, syncs that, and empties the log file.
+const BRING_OVER: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+/// As much of that as goes without waiting for anybody.
+const BRING_SOME_OVER: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 /// What the opener is going to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +60,8 @@ pub struct CycleSettings {
     pub ticks: u64,
     /// Bytes of log that start a cycle; as `ticks`.
     pub log_bytes: u64,
+    /// Age of the oldest commit in memory that starts a cycle; as `ticks`, for a store that takes in little.
+    pub age: Duration,
     /// Most ticks of a page, up to 4,096. Too few, and keys and heads cost; too many, and a late tick rewrites much.
     pub page_rows: usize,
     /// Pages that one step writes. Too few, and a step is mostly its sync; too many, and commits wait for it.
@@ -105,6 +116,7 @@ impl Settings {
             cycle: CycleSettings {
                 ticks: 250_000,
                 log_bytes: 64 << 20,
+                age: Duration::from_hours(1),
                 page_rows: 1_024,
                 slice: 32,
                 cleared: 64,
@@ -156,6 +168,14 @@ pub enum OpenError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// What was committed last cannot be brought to the disk.
+    #[error("the log file beside {path} cannot be brought over into it; see to the disk")]
+    Log {
+        /// Which database.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
     },
     /// What the file holds cannot be read, or not be brought into the layout of this program.
     #[error("what {path} holds cannot be read; it is left as it is")]
@@ -220,7 +240,11 @@ impl StoreFile {
             return Err(OpenError::Journal(mode));
         }
         make_durable(&connection, &settings)?;
-        if !migrate::inspect(&connection, path)?.pending.is_empty() {
+        let schema = migrate::inspect(&connection, path)?;
+        if settings.access == Access::Server {
+            bring_over(&connection, path)?;
+        }
+        if !schema.pending.is_empty() {
             // A tool must not change the schema under a server that runs.
             let _owned = if lock.is_none() { Some(own(path)?) } else { None };
             migrate::apply(&mut connection, &settings, clock)?;
@@ -230,6 +254,27 @@ impl StoreFile {
             recover(&mut connection, &memory).map_err(OpenError::content(path))?;
         }
         Ok(Self { settings, memory, health: Arc::default(), _lock: lock })
+    }
+
+    /// Brings the log file over into the database and takes it away, unless others have the database open.
+    ///
+    /// Nobody of this process may have it open any more.
+    pub(super) fn settle(&self) -> Result<(), Fault> {
+        self.health.check()?;
+        let connection = self.connect_writer()?;
+        match self.settings.access {
+            Access::Server => {
+                connection.busy_timeout(SETTLE_BUSY)?;
+                let is_busy: bool = connection.query_one(BRING_OVER, [], |row| row.get(0))?;
+                if is_busy {
+                    return Err(Fault::Busy);
+                }
+            }
+            Access::Tool => connection.query_one(BRING_SOME_OVER, [], |_row| Ok(()))?,
+        }
+        // Now there is nothing left whose failure closing would hide.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        connection.close().map_err(|(_connection, error)| Fault::Sqlite(error))
     }
 
     /// Gives the path of a file that lies beside the database.
@@ -278,6 +323,22 @@ pub fn check(path: &Path) -> Result<Schema, OpenError> {
     migrate::inspect(&connection, path)
 }
 
+/// Brings over what an earlier process left in the log file, before anything is built on it.
+///
+/// If a sync failed for that process, the log file may be right in memory and not on the disk: this one writes it
+/// anew, and says so when that fails as well.
+fn bring_over(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let is_busy = connection.query_one(BRING_OVER, [], |row| row.get::<_, bool>(0));
+    match is_busy {
+        Ok(false) => Ok(()),
+        Ok(true) => {
+            tracing::warn!(path = %path.display(), "somebody reads the file, so that the log file beside it grows");
+            Ok(())
+        }
+        Err(source) => Err(OpenError::Log { path: path.to_owned(), source }),
+    }
+}
+
 /// Takes away what a cycle left half done, and reads the commits that no page covers.
 fn recover(connection: &mut Connection, memory: &Memory) -> Result<(), Fault> {
     cycle::remove_unpublished(connection)?;
@@ -287,6 +348,8 @@ fn recover(connection: &mut Connection, memory: &Memory) -> Result<(), Fault> {
 /// Makes the acknowledgement of a commit wait for the disk.
 fn make_durable(connection: &Connection, settings: &Settings) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", synchronous(settings))?;
+    // When the last connection closes, SQLite checkpoints without a word about failures: here that is done by name.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // On macOS a plain fsync stops at the drive's cache.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;

@@ -19,6 +19,8 @@ pub(super) mod sets;
 pub(super) mod ticks;
 mod values;
 
+pub(super) use seal::bind;
+
 #[cfg(test)]
 mod tests;
 

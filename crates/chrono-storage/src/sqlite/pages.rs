@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::codec::whole;
 use super::fault::Fault;
+use super::packed::bind;
 
 const COVERING: &str = "SELECT id, start, tie, cycle, body FROM pages \
     WHERE family = ?1 AND symbol_id = ?2 AND (start, tie) <= (?3, ?4) AND cycle <= ?5 \
@@ -142,8 +143,9 @@ impl Pages<'_> {
 }
 
 /// Writes a page of a cycle that is not published yet, once more if need be.
-pub(super) fn put(connection: &Connection, page: &NewPage, cycle: i64) -> Result<(), Fault> {
-    let NewPage { chain, place, body } = page;
+pub(super) fn put(connection: &Connection, page: NewPage, cycle: i64) -> Result<(), Fault> {
+    let NewPage { chain, place, mut body } = page;
+    bind(&mut body, &key(chain, place, cycle));
     connection.prepare_cached(PUT)?.execute(params![
         chain.family as u8,
         chain.symbol_id,
@@ -153,6 +155,12 @@ pub(super) fn put(connection: &Connection, page: &NewPage, cycle: i64) -> Result
         body
     ])?;
     Ok(())
+}
+
+/// Writes the key of a row down, so that what is stored under it can be bound to it.
+fn key(Chain { family, symbol_id }: Chain, Place { start, tie }: Place, cycle: i64) -> Vec<u8> {
+    let numbers = [family as i64, i64::from(symbol_id), start, tie, cycle];
+    numbers.into_iter().flat_map(i64::to_le_bytes).collect()
 }
 
 fn find(
@@ -165,12 +173,10 @@ fn find(
     let Chain { family, symbol_id } = chain;
     let Place { start, tie } = place;
     let read = |row: &Row<'_>| {
-        Ok(StoredPage {
-            id: row.get(0)?,
-            place: Place { start: row.get(1)?, tie: row.get(2)? },
-            cycle: row.get(3)?,
-            body: row.get(4)?,
-        })
+        let place = Place { start: row.get(1)?, tie: row.get(2)? };
+        let (cycle, mut body): (i64, Vec<u8>) = (row.get(3)?, row.get(4)?);
+        bind(&mut body, &key(chain, place, cycle));
+        Ok(StoredPage { id: row.get(0)?, place, cycle, body })
     };
     let parameters = params![family as u8, symbol_id, start, tie, cycle];
     Ok(connection.prepare_cached(sql)?.query_one(parameters, read).optional()?)

@@ -11,7 +11,7 @@ use super::codec;
 use super::connection::Reader;
 use super::fault::Fault;
 use super::generation::{Generation, Held};
-use super::packed::ticks::Page;
+use super::packed::ticks::{Beside, Page};
 use super::packed::{Row, metadata};
 use super::pages::{Chain, Family, Pages, Place, StoredPage};
 use crate::{Detail, Names, Order, TickRange};
@@ -133,7 +133,7 @@ pub(super) fn whole_page(
     let damage = || Fault::damage("pages", page.id);
     let opened = Page::open(&page.body).map_err(damage())?;
     let rows = opened.rows(0..opened.len(), None).map_err(damage())?;
-    with_metadata(pages, symbol_id, page, rows, detail)
+    with_metadata(pages, symbol_id, (page, opened.beside()), rows, detail)
 }
 
 /// Names by their ids, as far as a reader has met them.
@@ -263,6 +263,7 @@ fn add_page(
         rows.reverse();
     }
     rows.truncate(room);
+    let page = (page, opened.beside());
     found.extend(with_metadata(pages, wanted.symbol_id, page, rows, wanted.detail)?);
     Ok(())
 }
@@ -271,14 +272,17 @@ fn add_page(
 fn with_metadata(
     pages: &Pages<'_>,
     symbol_id: u32,
-    page: &StoredPage,
+    (page, beside): (&StoredPage, Beside),
     rows: Vec<(usize, Row)>,
     detail: Detail,
 ) -> Result<Vec<Whole>, Fault> {
-    let beside = Chain::of(Family::Metadata, symbol_id);
-    let held = match detail {
-        Detail::Plain => None,
-        Detail::WithMetadata => pages.version(beside, page.place, page.cycle)?,
+    let chain = Chain::of(Family::Metadata, symbol_id);
+    let held = match (detail, beside) {
+        (Detail::Plain, _) | (_, Beside::Nothing) => None,
+        (Detail::WithMetadata, Beside::Metadata) => {
+            let held = pages.version(chain, page.place, page.cycle)?;
+            Some(held.ok_or_else(|| Fault::Damaged("a page whose metadata is gone".into()))?)
+        }
     };
     let texts = match held {
         None => Vec::new(),

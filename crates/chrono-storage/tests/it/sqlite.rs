@@ -9,3 +9,4 @@ mod contract;
 mod damage;
 mod files;
 mod kill;
+mod stops;

@@ -50,7 +50,7 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() -> anyhow::Result<()>
 async fn failpoints_a_power_cut_amid_cycles_loses_nothing() -> anyhow::Result<()> {
     let mut run = Run::new()?;
     for _ in 0..3 {
-        run.go(&[("CHRONO_CYCLE_TICKS", "1")], &[], End::Stop).await?;
+        run.go(&[("STORE_CYCLE_TICKS", "1")], &[], End::Stop).await?;
     }
     run.loses_nothing()
 }

@@ -9,7 +9,8 @@ use super::super::fault::Fault;
 use super::super::generation::Series;
 use super::super::levels::{self, ALL_SOURCES, Buckets, LEVELS, page_span};
 use super::super::newest;
-use super::super::packed::{Row, metadata, newest as packed_newest, ticks as packed};
+use super::super::packed::ticks::{self as packed, Beside};
+use super::super::packed::{Row, metadata, newest as packed_newest};
 use super::super::pages::{Chain, Family, NewPage, Pages, Place};
 use super::super::ticks::{Whole, whole_page};
 use crate::Detail;
@@ -84,8 +85,10 @@ fn split(symbol_id: u32, first: Place, rows: &[Whole], len: usize, made: &mut Ve
         };
         let (ticks, texts): (Vec<Row>, Vec<Option<Metadata>>) = chunk.iter().cloned().unzip();
         let new = |family, body| NewPage { chain: Chain::of(family, symbol_id), place, body };
-        made.push(new(Family::Ticks, packed::encode(&ticks)));
-        made.extend(metadata::encode(&texts).map(|body| new(Family::Metadata, body)));
+        let texts = metadata::encode(&texts);
+        let beside = if texts.is_some() { Beside::Metadata } else { Beside::Nothing };
+        made.push(new(Family::Ticks, packed::encode(&ticks, beside)));
+        made.extend(texts.map(|body| new(Family::Metadata, body)));
     }
 }
 
@@ -97,7 +100,7 @@ fn candle_pages(
     made: &mut Vec<NewPage>,
 ) -> Result<(), Fault> {
     let mut buckets = Buckets::new();
-    for ((minute, source_id), candle) in &series.minutes {
+    for ((minute, source_id), candle) in series.minutes() {
         levels::add(&mut buckets, (*source_id, *minute), candle);
         levels::add(&mut buckets, (ALL_SOURCES, *minute), candle);
     }

@@ -9,7 +9,7 @@ const CHECKSUM_BYTES: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Format {
-    Ticks = 0x11,
+    Ticks = 0x12,
     Metadata = 0x21,
     Candles = 0x31,
     Log = 0x41,
@@ -29,6 +29,16 @@ pub(super) fn finish(mut blob: Vec<u8>) -> Vec<u8> {
     let checksum = crc32fast::hash(&blob);
     blob.extend_from_slice(&checksum.to_le_bytes());
     blob
+}
+
+/// Binds a blob to the place where it is stored, or takes it out of there again: its checksum is that of both.
+///
+/// Read at another place, it has the wrong checksum.
+pub(in super::super) fn bind(blob: &mut [u8], place: &[u8]) {
+    if let Some(checksum) = blob.last_chunk_mut::<CHECKSUM_BYTES>() {
+        let bound = u32::from_le_bytes(*checksum) ^ crc32fast::hash(place);
+        *checksum = bound.to_le_bytes();
+    }
 }
 
 /// Gives what lies between the first byte and the checksum, both of which are right.

@@ -163,7 +163,7 @@ fn reads(blob: &[u8]) -> Result<(), Damage> {
 
 fn any_blob() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
-        rows().prop_map(|rows| ticks::encode(&rows)),
+        rows().prop_map(|rows| ticks::encode(&rows, ticks::Beside::Nothing)),
         vec(object(), 1..90).prop_filter_map("metadata", |rows| metadata::encode(&rows)),
         slots().prop_map(|slots| candles::encode(&slots)),
         slots().prop_map(|slots| sets::encode(&[(0, slots.clone()), (3, slots)])),
@@ -175,7 +175,7 @@ fn any_blob() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn a_page_gives_its_rows_back_bit_for_bit(rows in rows()) {
-        let blob = ticks::encode(&rows);
+        let blob = ticks::encode(&rows, ticks::Beside::Nothing);
         let page = ticks::Page::open(&blob).unwrap();
         prop_assert_eq!(page.len(), rows.len());
         let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
@@ -188,7 +188,7 @@ proptest! {
     fn a_page_gives_any_range_of_any_source(
         rows in rows(), from in 0..ROWS_MAX, to in 0..ROWS_MAX, source_id in 0..6_u32,
     ) {
-        let blob = ticks::encode(&rows);
+        let blob = ticks::encode(&rows, ticks::Beside::Nothing);
         let page = ticks::Page::open(&blob).unwrap();
         let within = |source_id: Option<u32>| -> Vec<_> {
             let rows = rows.iter().copied().enumerate();

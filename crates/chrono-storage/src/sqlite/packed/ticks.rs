@@ -1,6 +1,6 @@
 //! Pages of ticks: column by column, so that rows of one symbol take some eight bytes each.
 //!
-//! After the head (number of rows, unit of time, kinds, wide integers) come the columns: time of the tick, arrival,
+//! After the head (whether metadata lies beside, number of rows, unit of time, kinds, wide integers) come the columns: time of the tick, arrival,
 //! kind, price, volume, time from tick to gateway. Times are counted in the largest of 1 s, 1 ms and 1 µs that fits
 //! all. A price or volume whose integer needs more than 63 bits is kept apart by its row, so that a single one does
 //! not widen its column.
@@ -32,6 +32,7 @@ type Owner = u64;
 /// A page whose checksum and heads are right and whose rows are still packed.
 #[derive(Debug)]
 pub(in super::super) struct Page<'a> {
+    beside: Beside,
     len: usize,
     unit: i64,
     kinds: Vec<Entry>,
@@ -44,10 +45,21 @@ pub(in super::super) struct Page<'a> {
     volumes: Column<'a>,
 }
 
+/// What belongs to a page of ticks and is stored beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(in super::super) enum Beside {
+    /// Nothing: no row has metadata.
+    Nothing = 0,
+    /// A page of metadata.
+    Metadata = 1,
+}
+
 /// Packs rows of one symbol, sorted by key.
-pub(in super::super) fn encode(rows: &[Row]) -> Vec<u8> {
+pub(in super::super) fn encode(rows: &[Row], beside: Beside) -> Vec<u8> {
     debug_assert!(rows.is_sorted_by(|a, b| a.key < b.key), "rows are sorted by key");
     let mut out = seal::begin(Format::Ticks, rows.len() * ROW_BYTES);
+    out.push(beside as u8);
     put_unsigned(&mut out, rows.len() as u64);
     let unit = unit_of(rows);
     put_unsigned(&mut out, unit.cast_unsigned());
@@ -122,6 +134,11 @@ impl<'a> Page<'a> {
     /// [`Damage`].
     pub(in super::super) fn open(blob: &'a [u8]) -> Result<Self, Damage> {
         let mut cursor = Cursor::new(seal::open(Format::Ticks, blob)?);
+        let beside = match cursor.byte()? {
+            0 => Beside::Nothing,
+            1 => Beside::Metadata,
+            _ => return Err(Damage("something unknown beside it")),
+        };
         // Each block of each column has two bytes at least.
         let len = cursor.unsigned().map(|len| usize::try_from(len).unwrap_or(usize::MAX))?;
         if len / BLOCK > cursor.left() {
@@ -139,7 +156,24 @@ impl<'a> Page<'a> {
         let [times, arrivals, delays] = [column()?, column()?, column()?];
         let [numbers, prices, volumes] = [column()?, column()?, column()?];
         cursor.end()?;
-        Ok(Self { len, unit, kinds, wide, times, arrivals, delays, numbers, prices, volumes })
+        Ok(Self {
+            beside,
+            len,
+            unit,
+            kinds,
+            wide,
+            times,
+            arrivals,
+            delays,
+            numbers,
+            prices,
+            volumes,
+        })
+    }
+
+    /// Tells what is stored beside it.
+    pub(in super::super) const fn beside(&self) -> Beside {
+        self.beside
     }
 
     /// Gives how many rows there are.

@@ -18,7 +18,12 @@ use super::append::{NOW, batch, tick};
 use super::running::{self, Running, fresh_file, tiny};
 
 /// All in memory, and all in pages as soon as asked for.
-const SETTINGS: [fn(&Path) -> Settings; 2] = [|path| Settings::new(path), tiny];
+const SETTINGS: [fn(&Path) -> Settings; 2] = [in_memory, tiny];
+
+fn in_memory(path: &Path) -> Settings {
+    let default = Settings::new(path);
+    Settings { cycle: CycleSettings { age: Duration::MAX, ..default.cycle }, ..default }
+}
 
 /// A file that is opened again and again; each store must be dropped before the next is asked for.
 struct Place {

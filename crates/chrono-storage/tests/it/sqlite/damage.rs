@@ -4,7 +4,8 @@
 //!
 //! What is covered: damage within blobs (ticks, metadata, candles, newest ticks, the log of commits) is always noticed.
 //! Damage to the log file ends it there, as if the power had gone: what is left is whole up to some commit. What is
-//! not: SQLite's own pages have no checksum, so that damage to a key, an index or a name can hide rows or rename them.
+//! not: SQLite's own pages have no checksum, so that damage to an index or a name can hide rows or rename them. A page
+//! of candles or ticks under a damaged key is an error to whoever reads it, but may be missed where it belongs.
 //! Where everything but the blobs still reads as before, no row may be other than it was, and none may be missing.
 
 use std::collections::BTreeMap;

@@ -1,9 +1,12 @@
 //! The file: who may open it, what is refused, what a person finds in it.
 
-use chrono_domain::{Interval, ManualClock, StoredTick, Symbol, Timestamp};
+use std::time::Duration;
+
+use chrono_domain::{Interval, ManualClock, Metadata, StoredTick, Symbol, Timestamp};
 use chrono_storage::sqlite::{Access, OpenError, Settings, SqliteStore, Visit, check};
 use chrono_storage::{
-    CandleRange, CandleStore, KeyStore, Progress, StoreError, StoredKey, TickRange, TickStore,
+    CandleRange, CandleStore, Detail, KeyStore, Progress, StoreError, StoredKey, TickRange,
+    TickStore,
 };
 
 use super::append::{NOW, batch, tick};
@@ -173,6 +176,69 @@ async fn a_page_that_was_never_written_is_damage() {
         .execute_batch("UPDATE pages SET body = (SELECT body FROM kept WHERE kept.id = pages.id)")
         .unwrap();
     assert!(running.store.ticks(&TickRange::of(symbol)).await.is_ok());
+}
+
+#[tokio::test]
+async fn metadata_that_is_gone_and_rows_that_were_swapped_are_damage() {
+    let (_dir, path) = fresh_file();
+    let running = Running::tiny(&path);
+    let store = &running.store;
+    let metadata = || Some(Metadata::from_canonical(r#"{"n":"1"}"#));
+    for (symbol, price) in [("A/B", "1"), ("C/D", "2")] {
+        let ticks = vec![tick(symbol, "s", NOW, price, None).with_metadata(metadata())];
+        store.append(vec![batch("w", None, ticks)]).await.unwrap();
+    }
+    while store.materialise(Timestamp::MAX).await.unwrap() == Progress::More {}
+    let shell = rusqlite::Connection::open(&path).unwrap();
+    shell.execute_batch("CREATE TABLE kept AS SELECT * FROM pages").unwrap();
+    let symbol = Symbol::try_new("A/B").unwrap();
+    let range = TickRange { detail: Detail::WithMetadata, ..TickRange::of(symbol) };
+    assert_eq!(store.ticks(&range).await.unwrap()[0].tick.metadata, metadata());
+    let swap = |family: u8| {
+        format!(
+            "UPDATE pages SET body = (SELECT body FROM kept WHERE kept.family = {family} \
+            AND kept.symbol_id <> pages.symbol_id) WHERE family = {family}"
+        )
+    };
+    let damages = [
+        "DELETE FROM pages WHERE family = 2".to_owned(),
+        "UPDATE pages SET start = start + 1 WHERE family = 2".to_owned(),
+        "UPDATE pages SET symbol_id = symbol_id + 8 WHERE family = 2".to_owned(),
+        swap(1),
+        swap(2),
+    ];
+    for damage in damages {
+        assert!(shell.execute(&damage, []).unwrap() > 0);
+        let read = store.ticks(&range).await;
+        assert!(matches!(read, Err(StoreError::Corrupt(_))), "{damage}: {read:?}");
+        shell.execute_batch("DELETE FROM pages; INSERT INTO pages SELECT * FROM kept").unwrap();
+        assert!(store.ticks(&range).await.is_ok());
+    }
+    shell.execute(&swap(3), []).unwrap();
+    let read = store.candles(&CandleRange::of(symbol, Interval::M1)).await;
+    assert!(matches!(read, Err(StoreError::Corrupt(_))), "{read:?}");
+    shell.execute(&swap(6), []).unwrap();
+    assert!(matches!(store.newest().await, Err(StoreError::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn what_is_an_hour_old_is_sealed_however_little_it_is() {
+    let (_dir, path) = fresh_file();
+    let running = Running::open(&path);
+    let shell = rusqlite::Connection::open(&path).unwrap();
+    let pages = || shell.query_one("SELECT count(*) FROM pages", [], |row| row.get::<_, u32>(0));
+    let until = async |minutes: u64| {
+        let now = Timestamp::from_micros(NOW).unwrap().plus(Duration::from_mins(minutes));
+        while running.store.materialise(now).await.unwrap() == Progress::More {}
+        pages().unwrap()
+    };
+    // As old as can be by its own time, which does not matter.
+    let ticks = vec![tick("A/B", "s", 0, "1", None)];
+    running.store.append(vec![batch("w", None, ticks)]).await.unwrap();
+    assert_eq!(until(59).await, 0);
+    assert!(until(60).await > 0);
+    let symbol = Symbol::try_new("A/B").unwrap();
+    assert_eq!(running.store.ticks(&TickRange::of(symbol)).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ fn recorded_ticks_take_nine_bytes_at_most() {
         for page in page.chunks(PAGE_ROWS) {
             let (page, texts): (Vec<Row>, Vec<_>) =
                 page.iter().map(|(row, text)| (*row, Some(text.clone()))).unzip();
-            let blob = ticks::encode(&page);
+            let blob = ticks::encode(&page, ticks::Beside::Metadata);
             let read = ticks::Page::open(&blob).unwrap().rows(0..page.len(), None).unwrap();
             let read: Vec<Row> = read.into_iter().map(|(_, row)| row).collect();
             assert_eq!(shown(&read), shown(&page));
