@@ -155,7 +155,7 @@ impl Base {
         // Computing on large windows takes milliseconds, for which no request is to wait.
         let (runtime, halting) = (Handle::current(), self.supervisor.halting());
         self.supervisor.thread("consensus", move || {
-            drop(runtime.block_on(halting.run_until_cancelled(recorder.run())));
+            runtime.block_on(halting.run_until_cancelled(recorder.run()));
         });
         let (store, book, clock) =
             (Arc::clone(&self.store), Arc::clone(&self.book), Arc::clone(&self.clock));
