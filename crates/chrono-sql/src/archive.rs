@@ -72,9 +72,7 @@ fn authorize(context: AuthContext<'_>) -> Authorization {
             Authorization::Deny
         }
         // It is switched off besides; so it is refused before anything runs.
-        AuthAction::Function { function_name } if function_name == "load_extension" => {
-            Authorization::Deny
-        }
+        AuthAction::Function { function_name: "load_extension" } => Authorization::Deny,
         AuthAction::Select
         | AuthAction::Recursive
         | AuthAction::Read { .. }
