@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: builds what is measured, runs the benchmarks and writes docs/BENCHMARKS.md.
 //!
-//! Each benchmark prints its figures on standard output, one JSON object a line, a [`Row`]; other lines are for whoever
+//! Each benchmark prints its figures on standard output, one JSON object a line, a `Row`; other lines are for whoever
 //! watches.
 
 mod machine;
