@@ -65,6 +65,13 @@ impl Gateway {
     ) -> anyhow::Result<Self> {
         // Bound first: a taken port is found before the store is touched.
         let listener = listen(config.listen, "--port N").await?;
+        let metrics_door = match config.metrics.listen {
+            None => None,
+            Some(address) => {
+                let listener = listen(address, "--metrics-addr ADDRESS:PORT").await?;
+                Some(Door { listener, tls: None })
+            }
+        };
         let address = listener.local_addr()?;
         let supervisor = Supervisor::new(Arc::clone(&clock));
         let tls = start_tls(config, &supervisor)?;
@@ -85,10 +92,11 @@ impl Gateway {
             Arc::clone(&base.clock),
         );
         let app = base.start_parts(config, Arc::new(gate), metrics).await?;
-        let places =
-            Places::share_out(config.http.connections_max, config.metrics.listen.is_some());
+        let places = Places::share_out(config.http.connections_max, metrics_door.is_some());
         app.serve(Door { listener, tls }, &config.http, places)?;
-        app.serve_metrics_apart(config.metrics.listen, places).await?;
+        if let Some(door) = metrics_door {
+            app.serve_metrics_apart(door, places)?;
+        }
         Ok(Self { address, made_keys, supervisor: base.supervisor })
     }
 }
@@ -210,14 +218,7 @@ impl App {
     }
 
     /// Serves `/metrics` alone on an address of its own.
-    async fn serve_metrics_apart(
-        self: &Arc<Self>,
-        address: Option<SocketAddr>,
-        places: Places,
-    ) -> anyhow::Result<()> {
-        let Some(address) = address else { return Ok(()) };
-        let door =
-            Door { listener: listen(address, "--metrics-addr ADDRESS:PORT").await?, tls: None };
+    fn serve_metrics_apart(self: &Arc<Self>, door: Door, places: Places) -> anyhow::Result<()> {
         self.listen_with(
             "metrics",
             door,

@@ -39,11 +39,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, out: &mut impl Write)
     };
     let level = if arguments.verbose { LevelFilter::DEBUG } else { LevelFilter::INFO };
     let colours = io::stderr().is_terminal();
-    tracing_subscriber::fmt()
+    let logs = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(io::stderr)
         .with_ansi(colours)
-        .init();
+        .try_init();
+    if logs.is_err() {
+        tracing::debug!("whoever called has logs of their own");
+    }
     match run(arguments, out) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => FAILED.into(),

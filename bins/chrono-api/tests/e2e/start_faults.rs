@@ -61,6 +61,7 @@ fn a_taken_port_is_named_and_the_store_is_not_touched() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     let found = start(dir.path(), "", &[("METRICS_ADDR", &address)]);
     assert_says(&found, FAULT, &[&address, "is the port taken?"]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[test]

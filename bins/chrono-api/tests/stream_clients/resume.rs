@@ -60,7 +60,7 @@ async fn a_restarted_gateway_says_reset_and_sends_the_current_values() {
     let posted = ticker.data_of(&SYMBOLS, 0);
     assert_eq!(current.as_slice(), [posted[9].clone(), posted[19].clone()]);
 
-    let mut later = Ticker::new(&after);
+    let mut later = Ticker::after(&after, &ticker);
     later.post_run("ETH/USD", 2).await;
     assert_eq!(socket.updates(2).await.0, later.data_of(&SYMBOLS, 0));
 }

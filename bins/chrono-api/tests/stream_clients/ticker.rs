@@ -29,6 +29,12 @@ impl Ticker {
         Self { client, start: SystemClock::new().now().minus(AGO), posted: Vec::new() }
     }
 
+    /// Opens an empty book whose ticks are newer than any of another, however fast the gateway was started again.
+    pub(crate) fn after(gateway: &Gateway, before: &Self) -> Self {
+        let start = before.start.plus(Duration::from_mins(1));
+        Self { start, ..Self::new(gateway) }
+    }
+
     /// Posts one batch of `(symbol, source, price, volume)`, each tick a millisecond after the one before.
     pub(crate) async fn post(&mut self, ticks: &[(&str, &str, &str, Option<&str>)]) {
         let first = u64::try_from(self.posted.len()).unwrap();

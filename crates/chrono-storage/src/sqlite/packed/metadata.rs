@@ -12,6 +12,8 @@ const LEVEL: i32 = 1;
 const PACKED_BYTES_MAX: usize = 64 << 20;
 /// Most bytes that a compressed one can stand for: a block of 128 KiB takes four.
 const RATIO_MAX: usize = 32 << 10;
+/// Most rows of a page.
+const ROWS_MAX: usize = 4_096;
 /// Stands in place of a size before texts that are not compressed.
 const AS_IT_IS: u64 = 0;
 
@@ -58,6 +60,9 @@ pub(in super::super) fn decode(blob: &[u8]) -> Result<Vec<Option<Metadata>>, Dam
 fn rows(plain: &[u8]) -> Result<Vec<Option<Metadata>>, Damage> {
     let mut cursor = Cursor::new(plain);
     let count = cursor.count(1)?;
+    if count > ROWS_MAX {
+        return Err(Damage("metadata of more rows than a page has"));
+    }
     let sizes = (0..count).map(|_| cursor.count(1)).collect::<Result<Vec<_>, _>>()?;
     let row = |size| {
         let text = values::text(cursor.take(size)?)?;
