@@ -19,7 +19,10 @@ fuzz_target!(|body: &[u8]| {
         (parsed, meant) => panic!("{parsed:?}, but meant {meant:?}"),
     };
     assert_eq!(parsed.worker.as_str(), meant.worker);
-    assert_eq!(parsed.batch_id.as_ref().map(|id| id.as_str()), meant.batch_id.as_deref());
+    assert_eq!(
+        parsed.batch_id.as_ref().map(chrono_storage::IdempotencyKey::as_str),
+        meant.batch_id.as_deref()
+    );
     assert_eq!(parsed.unknown_fields, meant.unknown_fields);
     let (mut ticks, mut faults) = (parsed.ticks.iter(), parsed.faults.iter());
     for (index, feed) in meant.feeds.into_iter().enumerate() {

@@ -24,6 +24,6 @@ fuzz_target!(|text: &str| {
     assert_eq!(source.as_deref(), grammar::is_source(text).then_some(text));
     let worker = WorkerId::try_new(text).ok().map(|worker| worker.to_string());
     assert_eq!(worker.as_deref(), grammar::is_worker(text).then_some(text));
-    let interval = text.parse::<Interval>().ok().map(|interval| interval.name());
+    let interval = text.parse::<Interval>().ok().map(Interval::name);
     assert_eq!(interval, INTERVALS.contains(&text).then_some(text));
 });

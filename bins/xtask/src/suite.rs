@@ -18,6 +18,7 @@ const ALONE: &[&str] = &[
     "chrono-auth",
     "chrono-ingest",
     "chrono-query",
+    "chrono-sql",
     "chrono-stream",
     "chrono-client",
 ];
@@ -65,13 +66,18 @@ fn count_before(verdict: &str, word: &str) -> u64 {
     before.rsplit(' ').next().and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
-/// Sets up, runs the tests, then builds the crates alone; with `args` only a run with those.
+/// Sets up, builds the crates alone, runs the tests; with `args` only a run with those.
 ///
 /// # Errors
 /// When the set-up fails or something does not build. Failed tests are in the counts.
 pub fn run(workspace: &Workspace, args: &[String]) -> anyhow::Result<Counts> {
     let path = setup::run(workspace)?;
     let metadata = workspace.metadata()?;
+    if args.is_empty() {
+        for check in lone_checks(&metadata) {
+            command::run(&mut workspace.cargo(check.iter().map(String::as_str)))?;
+        }
+    }
     let mut counts = Counts::default();
     for leg in test_runs(&metadata, args) {
         let mut cargo = workspace.cargo(leg.iter().map(String::as_str));
@@ -82,11 +88,6 @@ pub fn run(workspace: &Workspace, args: &[String]) -> anyhow::Result<Counts> {
         })?;
         if !success && counts.failed == failed_before {
             bail!("a test binary did not build, or ended without a verdict (see above)");
-        }
-    }
-    if args.is_empty() {
-        for check in lone_checks(&metadata) {
-            command::run(&mut workspace.cargo(check.iter().map(String::as_str)))?;
         }
     }
     Ok(counts)

@@ -41,7 +41,7 @@ impl Kind {
                 page.keys()?;
                 let rows = page.rows(0..page.len(), None)?;
                 let rows: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
-                (format!("{rows:?}"), Some(ticks::encode(&rows)))
+                (format!("{rows:?}"), Some(ticks::encode(&rows, page.beside())))
             }
             Self::Metadata => {
                 let rows = metadata::decode(blob)?;
