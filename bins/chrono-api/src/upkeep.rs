@@ -14,8 +14,10 @@ use crate::supervisor::{Policy, Supervisor};
 
 /// Ticks younger than this need not be folded yet, so that most late ticks still come in time.
 const UNSETTLED: Duration = Duration::from_mins(2);
-/// Rest of the materialiser when nothing waits. Too long, and a store that keeps new ticks in memory fills up.
-const MATERIALISE_EVERY: Duration = Duration::from_secs(1);
+/// Rest of the materialiser when nothing waits. Too long, and what a busy store has to put in order piles up.
+const MATERIALISE_EVERY: Duration = Duration::from_millis(250);
+/// Rest of the materialiser after a step, in times of the step: it leaves the processors to requests while it can.
+const RESTS: u32 = 1;
 /// Time between two samples of stored candles that are folded again.
 const RECOUNT_EVERY: Duration = Duration::from_mins(1);
 /// Time between two rounds of forgetting.
@@ -47,8 +49,12 @@ async fn materialise(store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
     loop {
         let started = clock.uptime();
         match store.materialise(clock.now().minus(UNSETTLED)).await {
-            Ok(Progress::More) => {
-                histogram!("candles_step_seconds").record(clock.uptime().saturating_sub(started));
+            Ok(progress @ (Progress::More | Progress::Behind)) => {
+                let took = clock.uptime().saturating_sub(started);
+                histogram!("candles_step_seconds").record(took);
+                if progress == Progress::More {
+                    sleep(took * RESTS).await;
+                }
             }
             Ok(Progress::Idle) => sleep(MATERIALISE_EVERY).await,
             Err(error) => {

@@ -60,8 +60,10 @@ pub struct Bucket {
 /// What one step of the materialiser did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Some work was done and more may wait: call again.
+    /// Some work was done and more may wait: call again, soon.
     More,
+    /// As [`Progress::More`], and so much waits that commits will: call again at once.
+    Behind,
     /// Nothing waits up to the time that was given.
     Idle,
 }

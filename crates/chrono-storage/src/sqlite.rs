@@ -27,6 +27,8 @@ use std::sync::Arc;
 
 use chrono_domain::{Clock, StoredTick, Symbol, Timestamp};
 use rusqlite::{Connection, Transaction};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::{
     Appended, Bucket, CandleRange, CandleStore, Delegation, DelegationOutcome, DelegationRange,
@@ -73,7 +75,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-use connection::{Health, Reader, Writer};
+use connection::{Health, Reader, WalLength, Writer};
 use cycle::Cycle;
 use fault::Fault;
 use lane::Calls;
@@ -100,9 +102,12 @@ pub struct SqliteStore {
     reader: Calls<Reader>,
     memory: Arc<Memory>,
     health: Arc<Health>,
+    wal: Arc<WalLength>,
     cycle: Cycle,
+    /// Tells those who wait that memory has become less.
+    room: Notify,
     settings: Settings,
-    wal: PathBuf,
+    wal_path: PathBuf,
 }
 
 /// The loops that do a store's work, one thread each.
@@ -130,9 +135,11 @@ impl SqliteStore {
             reader,
             memory: Arc::clone(&file.memory),
             health: Arc::clone(&file.health),
+            wal: Arc::clone(&file.wal),
             cycle: Cycle::new(),
+            room: Notify::new(),
             settings: file.settings.clone(),
-            wal: file.beside("-wal"),
+            wal_path: file.beside("-wal"),
         };
         let (ended, ends) = crossbeam_channel::bounded(file.settings.readers.get());
         let reader_lane = || {
@@ -202,11 +209,32 @@ impl SqliteStore {
         if self.settings.access == Access::Server { Ok(()) } else { Err(Fault::Visitor) }
     }
 
-    /// Refuses ticks while cycles are too far behind.
-    fn has_room(&self) -> Result<(), Fault> {
+    /// Waits while cycles are too far behind, so that nobody brings in more than they can seal; refuses after a while.
+    async fn have_room(&self) -> Result<(), Fault> {
+        if self.has_room() {
+            return Ok(());
+        }
+        let less = async {
+            loop {
+                let told = self.room.notified();
+                if self.has_room() {
+                    break;
+                }
+                told.await;
+            }
+        };
+        timeout(self.settings.memory.patience, less).await.map_err(|_elapsed| Fault::Full)
+    }
+
+    /// Tells whether cycles must hurry, lest appends wait for them.
+    fn is_behind(&self) -> bool {
         let (load, limits) = (self.memory.load(), self.settings.memory);
-        let full = load.ticks >= limits.ticks || load.log_bytes >= limits.log_bytes;
-        if full { Err(Fault::Full) } else { Ok(()) }
+        load.ticks >= limits.ticks / 2 || load.log_bytes >= limits.log_bytes / 2
+    }
+
+    fn has_room(&self) -> bool {
+        let (load, limits) = (self.memory.load(), self.settings.memory);
+        load.ticks < limits.ticks && load.log_bytes < limits.log_bytes
     }
 }
 
@@ -217,7 +245,7 @@ impl TickStore for SqliteStore {
         batches: Vec<Arc<NewBatch>>,
     ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
         self.owned()?;
-        self.has_room()?;
+        self.have_room().await?;
         Ok(self.writer.call(move |writer| append::append(writer, &batches)).await?)
     }
 
@@ -242,7 +270,7 @@ impl TickStore for SqliteStore {
     /// A store that writes no more since a sync failed has no figures: readiness asks for them.
     async fn stats(&self) -> Result<StoreStats, StoreError> {
         self.health.check()?;
-        let wal = self.wal.clone();
+        let wal = self.wal_path.clone();
         self.look(move |reader| stats::stats(reader, &wal)).await
     }
 

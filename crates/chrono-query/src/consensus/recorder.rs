@@ -78,7 +78,7 @@ impl ConsensusRecorder {
             let done = self.step(now).await;
             let rest = self.clock.uptime().saturating_sub(started) * RESTS;
             let pause = match done {
-                Ok(Progress::More) => BREATH.max(rest),
+                Ok(Progress::More | Progress::Behind) => BREATH.max(rest),
                 Ok(Progress::Idle) => self.until_due(now).max(rest),
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;

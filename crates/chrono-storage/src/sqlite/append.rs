@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use chrono_domain::{Arrival, WorkerId};
 use rusqlite::{Connection, params};
-use serde::de::IgnoredAny;
 
 use super::codec::whole;
 use super::connection::Writer;
@@ -33,7 +32,7 @@ struct Draft<'a> {
     keyed: HashMap<(WorkerId, &'a IdempotencyKey), usize>,
 }
 
-/// Stores batches in one commit, and takes them into memory.
+/// Stores batches in one commit, and leaves it for [`Writer::rest`] to take into memory.
 pub(super) fn append(
     writer: &mut Writer,
     batches: &[Arc<NewBatch>],
@@ -59,7 +58,8 @@ pub(super) fn append(
     })?;
     hit("after_commit");
     if bytes > 0 {
-        writer.memory.fold(number, commit, bytes);
+        writer.memory.expect(&commit, bytes);
+        writer.fresh = Some((number, commit, bytes));
     }
     Ok(outcomes)
 }
@@ -67,9 +67,6 @@ pub(super) fn append(
 impl<'a> Draft<'a> {
     /// Takes one batch in, or says why not and lets the others be.
     fn take(&mut self, batch: &'a NewBatch) -> Result<Outcome, Fault> {
-        if let Err(refusal) = check(batch) {
-            return Ok(Err(StoreError::Refused(refusal.into())));
-        }
         if let Some(idempotency) = &batch.idempotency {
             if let Some(answer) = self.find_repeat(batch.worker, idempotency)? {
                 return Ok(Ok(answer));
@@ -127,15 +124,6 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Tells whether a batch holds what the store does not take: metadata that is no JSON.
-fn check(batch: &NewBatch) -> Result<(), serde_json::Error> {
-    let metadata = batch.ticks.iter().filter_map(|tick| tick.metadata.as_ref());
-    for text in metadata {
-        serde_json::from_str::<IgnoredAny>(text.as_str())?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -166,12 +154,14 @@ mod tests {
         let file = StoreFile::open(Settings::new(dir.path().join("chrono.db")), &clock).unwrap();
         let mut writer = Writer::open(&file).unwrap();
         append(&mut writer, &batch(3)).unwrap();
+        writer.rest().unwrap();
         writer.connection.pragma_update(None, "max_page_count", 1).unwrap();
         let fault = append(&mut writer, &batch(10_000)).unwrap_err();
         assert!(matches!(StoreError::from(fault), StoreError::Unavailable(_)));
         drop(writer);
         let mut writer = Writer::open(&file).unwrap();
         let outcomes = append(&mut writer, &batch(1)).unwrap();
+        writer.rest().unwrap();
         assert!(matches!(&outcomes[..], [Ok(Appended::Stored(Arrival(4)))]));
         assert_eq!(file.memory.load().ticks, 4);
     }

@@ -3,7 +3,7 @@
 //! Freeze, write pages, write keys, publish, drop the generation, clear what is superseded. Everything before the
 //! publication writes rows that do not count yet and may be written once more, so a cycle that an error or a crash
 //! cuts short begins again from its generation, or from the log. What comes after it only takes away what no longer
-//! counts.
+//! counts. So no step waits for the disk: the syncs of later commits carry its rows there, in order.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,13 +107,18 @@ pub(super) async fn step(
     now: Timestamp,
 ) -> Result<Progress, Fault> {
     let Some((mut turn, stage)) = store.cycle.take() else { return Ok(Progress::Idle) };
+    if store.wal.is_due() {
+        turn.next = stage;
+        bring_over(store).await?;
+        return Ok(Progress::More);
+    }
     let next = match (stage, store.memory.frozen()) {
         (Stage::Clear { before }, _) => clear(store, settings, before).await?,
         (Stage::Pages { next, ready }, Some(frozen)) => {
             write_pages(store, settings, frozen, (next, ready)).await?
         }
         (Stage::Keys { after }, Some(_)) => write_keys(store, settings, after).await?,
-        (Stage::Publish, Some(frozen)) => publish(store, &frozen).await?,
+        (Stage::Publish, Some(frozen)) => publish(store, frozen).await?,
         (Stage::Rest | Stage::Busy, Some(_)) => Stage::Pages { next: 0, ready: VecDeque::new() },
         (Stage::Rest, None) if is_due(&store.memory, settings, now) => freeze(store).await?,
         (Stage::Rest, None) => {
@@ -124,7 +129,7 @@ pub(super) async fn step(
         (_, None) => Stage::START,
     };
     turn.next = next;
-    Ok(Progress::More)
+    Ok(if store.is_behind() { Progress::Behind } else { Progress::More })
 }
 
 fn is_due(memory: &Memory, settings: CycleSettings, now: Timestamp) -> bool {
@@ -144,6 +149,13 @@ async fn freeze(store: &SqliteStore) -> Result<Stage, Fault> {
     Ok(Stage::Pages { next: 0, ready: VecDeque::new() })
 }
 
+/// Brings the log file over into the database: most of it beside the commits, and what they add meanwhile between two
+/// of them, so that none waits long.
+async fn bring_over(store: &SqliteStore) -> Result<(), Fault> {
+    store.on_reader(Reader::bring_over).await?;
+    store.writer.call(|writer| writer.bring_over()).await
+}
+
 /// Encodes pages until there are some, and writes a slice of them.
 async fn write_pages(
     store: &SqliteStore,
@@ -159,7 +171,7 @@ async fn write_pages(
     }
     let slice: Vec<_> = ready.drain(..settings.slice.min(ready.len())).collect();
     let write = move |writer: &mut Writer| {
-        writer.transact(|connection, _names, _memory| {
+        writer.transact_unsynced(|connection, _names, _memory| {
             let cycle = Published::load(connection)?.cycle + 1;
             slice.into_iter().try_for_each(|page| pages::put(connection, page, cycle))?;
             hit("materialise_before_commit");
@@ -207,7 +219,7 @@ async fn write_keys(
 ) -> Result<Stage, Fault> {
     let limit = settings.slice * KEYS_PER_PAGE;
     let write = move |writer: &mut Writer| {
-        writer.transact(|connection, _names, memory| {
+        writer.transact_unsynced(|connection, _names, memory| {
             let keys = memory.frozen_keys(after.as_ref(), limit);
             idempotency::put(connection, &keys)?;
             hit("cycle_keys_before_commit");
@@ -220,10 +232,10 @@ async fn write_keys(
 }
 
 /// Lets the pages count, and then drops the generation that they hold.
-async fn publish(store: &SqliteStore, frozen: &Generation) -> Result<Stage, Fault> {
+async fn publish(store: &SqliteStore, frozen: Arc<Generation>) -> Result<Stage, Fault> {
     let (sealed, next_arrival) = (frozen.last, frozen.next_arrival);
     let publish = move |writer: &mut Writer| {
-        writer.transact(|connection, _names, _memory| {
+        writer.transact_unsynced(|connection, _names, _memory| {
             let cycle = Published::load(connection)?.cycle + 1;
             Published { sealed, cycle, next_arrival }.store(connection)?;
             hit("cycle_publish_before_commit");
@@ -235,12 +247,15 @@ async fn publish(store: &SqliteStore, frozen: &Generation) -> Result<Stage, Faul
         Ok(())
     };
     store.writer.call(publish).await?;
+    store.room.notify_waiters();
+    // Freeing it takes long, and nobody waits for a reader's thread.
+    store.on_reader(move |_reader| Ok(drop(frozen))).await?;
     Ok(Stage::START)
 }
 
 async fn clear(store: &SqliteStore, settings: CycleSettings, before: i64) -> Result<Stage, Fault> {
     let clear = move |writer: &mut Writer| {
-        writer.transact(|connection, _names, _memory| {
+        writer.transact_unsynced(|connection, _names, _memory| {
             let before = clear::slice(connection, before, settings.cleared)?;
             hit("cycle_clear_before_commit");
             Ok(before)

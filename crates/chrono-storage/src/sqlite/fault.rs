@@ -35,6 +35,9 @@ pub(super) enum Fault {
     /// A sync failed before: what this process wrote since may be lost, whatever later syncs say.
     #[error("the disk failed to sync; start the gateway again once the disk is well")]
     Unsynced,
+    /// The commit succeeded while another sync of the same file failed: which pages that was about, nobody knows.
+    #[error("the disk failed to sync beside the commit")]
+    Doubtful,
     /// A visitor wants to write what only the owner of the file writes.
     #[error("only a server writes ticks; this is a tool beside it")]
     Visitor,
@@ -101,7 +104,7 @@ impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Full => Self::Overloaded,
-            Fault::Lost | Fault::Commit(_) => Self::OutcomeUnknown(fault.into()),
+            Fault::Lost | Fault::Commit(_) | Fault::Doubtful => Self::OutcomeUnknown(fault.into()),
             Fault::Damaged(_) | Fault::Blob { .. } => Self::Corrupt(fault.into()),
             Fault::Visitor => Self::Refused(fault.into()),
             Fault::Sqlite(_) if fault.is_refusal() => Self::Refused(fault.into()),

@@ -42,12 +42,14 @@ struct Generations {
     active_keys: Keys,
     frozen: Option<Arc<Generation>>,
     frozen_keys: Keys,
+    /// What the last commit comes to while it is not folded in.
+    coming: Load,
     /// A fold has begun and not ended: what is left of one that panicked.
     torn: bool,
 }
 
 /// How much there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Load {
     pub(super) ticks: u64,
     /// Bytes in the log.
@@ -94,9 +96,11 @@ impl Memory {
         let held = self.read();
         let frozen = held.frozen.as_ref();
         Load {
-            ticks: held.active.ticks + frozen.map_or(0, |frozen| frozen.ticks),
-            log_bytes: held.active.log_bytes + frozen.map_or(0, |frozen| frozen.log_bytes),
-            oldest: held.active.oldest,
+            ticks: held.active.ticks + frozen.map_or(0, |frozen| frozen.ticks) + held.coming.ticks,
+            log_bytes: held.active.log_bytes
+                + frozen.map_or(0, |frozen| frozen.log_bytes)
+                + held.coming.log_bytes,
+            oldest: held.active.oldest.or(held.coming.oldest),
         }
     }
 
@@ -105,10 +109,18 @@ impl Memory {
         self.read().frozen.clone()
     }
 
-    /// Takes in the commit after the last; the writer's alone, as is all that follows.
+    /// Counts a commit that is going to be folded in; the writer's alone, as is all that follows.
+    pub(super) fn expect(&self, commit: &LoggedCommit, log_bytes: usize) {
+        let ticks = commit.batches.iter().map(|batch| batch.ticks.len() as u64).sum();
+        let oldest = commit.batches.first().map(|batch| batch.received_at);
+        self.write().coming = Load { ticks, log_bytes: log_bytes as u64, oldest };
+    }
+
+    /// Takes in the commit after the last.
     pub(super) fn fold(&self, number: u64, commit: LoggedCommit, log_bytes: usize) {
         let mut held = self.write();
         held.torn = true;
+        held.coming = Load::default();
         for batch in &commit.batches {
             if let Some((Idempotency { key, fingerprint }, receipt)) = &batch.repeatable {
                 let kept = KeptKey {
@@ -177,6 +189,7 @@ impl Memory {
     /// Gives the last commit that needs no replay.
     pub(super) fn reconcile(&self, sealed: u64, next_arrival: u64) -> u64 {
         let mut held = self.write();
+        held.coming = Load::default();
         if held.frozen.as_ref().is_some_and(|frozen| frozen.last <= sealed) {
             held.frozen = None;
             held.frozen_keys.clear();

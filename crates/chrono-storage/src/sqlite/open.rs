@@ -11,7 +11,7 @@ use chrono_domain::Clock;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::connection::Health;
+use super::connection::{Health, WalLength};
 use super::fault::Fault;
 use super::memory::Memory;
 use super::migrate::{self, Schema};
@@ -70,13 +70,15 @@ pub struct CycleSettings {
     pub cleared: usize,
 }
 
-/// How much may be in memory before appends are refused until cycles have caught up.
+/// How much may be in memory before appends wait until cycles have caught up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimits {
     /// Ticks; one takes some 150 bytes, and its metadata.
     pub ticks: u64,
     /// Bytes of log.
     pub log_bytes: u64,
+    /// How long an append waits before it is refused. Too short, and bursts are refused; too long, and callers leave.
+    pub patience: Duration,
 }
 
 /// How a store is opened.
@@ -118,10 +120,14 @@ impl Settings {
                 log_bytes: 64 << 20,
                 age: Duration::from_hours(1),
                 page_rows: 1_024,
-                slice: 32,
+                slice: 16,
                 cleared: 64,
             },
-            memory: MemoryLimits { ticks: 4_000_000, log_bytes: 512 << 20 },
+            memory: MemoryLimits {
+                ticks: 1_000_000,
+                log_bytes: 256 << 20,
+                patience: Duration::from_secs(5),
+            },
             #[cfg(feature = "failpoints")]
             synchronous: Synchronous::Full,
         }
@@ -204,6 +210,7 @@ pub(super) struct StoreFile {
     pub(super) settings: Settings,
     pub(super) memory: Arc<Memory>,
     pub(super) health: Arc<Health>,
+    pub(super) wal: Arc<WalLength>,
     /// Held for as long as a handle or a lane lives.
     _lock: Option<Lock>,
 }
@@ -253,7 +260,8 @@ impl StoreFile {
         if settings.access == Access::Server {
             recover(&mut connection, &memory).map_err(OpenError::content(path))?;
         }
-        Ok(Self { settings, memory, health: Arc::default(), _lock: lock })
+        let (health, wal) = (Arc::default(), Arc::default());
+        Ok(Self { settings, memory, health, wal, _lock: lock })
     }
 
     /// Brings the log file over into the database and takes it away, unless others have the database open.
@@ -359,7 +367,7 @@ fn make_durable(connection: &Connection, settings: &Settings) -> rusqlite::Resul
 }
 
 #[cfg(feature = "failpoints")]
-const fn synchronous(settings: &Settings) -> &'static str {
+pub(super) const fn synchronous(settings: &Settings) -> &'static str {
     match settings.synchronous {
         Synchronous::Full => "full",
         Synchronous::Off => "off",
@@ -367,7 +375,7 @@ const fn synchronous(settings: &Settings) -> &'static str {
 }
 
 #[cfg(not(feature = "failpoints"))]
-const fn synchronous(_settings: &Settings) -> &'static str {
+pub(super) const fn synchronous(_settings: &Settings) -> &'static str {
     "full"
 }
 

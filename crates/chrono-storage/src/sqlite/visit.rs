@@ -1,6 +1,7 @@
 //! Reading the file from another process, beside a server or without one: every tick with all that is kept of it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono_domain::{Clock, StoredTick, WorkerId};
 use rusqlite::Transaction;
@@ -61,7 +62,7 @@ impl Visit {
     /// [`OpenError`], which says what to do.
     pub fn open(path: &Path, clock: &dyn Clock) -> Result<Self, OpenError> {
         let settings = Settings { access: Access::Tool, ..Settings::new(path) };
-        let file = StoreFile::open(settings, clock)?;
+        let file = Arc::new(StoreFile::open(settings, clock)?);
         let reader = Reader::open(&file).map_err(OpenError::content(path))?;
         Ok(Self { reader })
     }

@@ -6,8 +6,7 @@ use bytes::Bytes;
 use chrono_domain::{Arrival, Metadata, Price, Source, Symbol, Tick, Timestamp, Volume, WorkerId};
 use chrono_storage::sqlite::SqliteStore;
 use chrono_storage::{
-    Appended, Detail, Idempotency, IdempotencyKey, NewBatch, Order, StoreError, TickRange,
-    TickStore,
+    Appended, Detail, Idempotency, IdempotencyKey, NewBatch, Order, TickRange, TickStore,
 };
 
 use super::running::{Running, crashed_copy, fresh_file};
@@ -46,46 +45,6 @@ async fn texts(store: &SqliteStore, range: &TickRange) -> Vec<(u64, String, Opti
         .into_iter()
         .map(|held| (held.arrival.0, held.tick.price.to_string(), held.tick.volume.map(text)))
         .collect()
-}
-
-fn bad_metadata(tick: Tick) -> Tick {
-    tick.with_metadata(Some(Metadata::from_canonical("{not json")))
-}
-
-#[tokio::test]
-async fn a_refused_batch_takes_nothing_and_harms_no_neighbour() {
-    let (_dir, path) = fresh_file();
-    let running = Running::open(&path);
-    let good = |price| tick("BTC/USD", "kraken", NOW, price, Some("0.10"));
-    let outcomes = running.store.append(vec![
-        batch("w", Some(("a", 1)), vec![good("1.00"), good("2")]),
-        batch(
-            "stranger",
-            Some(("b", 1)),
-            vec![tick("NEW/USD", "new", NOW, "1", None), bad_metadata(good("9"))],
-        ),
-        batch("w", Some(("c", 1)), vec![good("3")]),
-    ]);
-    let outcomes = outcomes.await.unwrap();
-    assert!(matches!(
-        &outcomes[..],
-        [
-            Ok(Appended::Stored(Arrival(1))),
-            Err(StoreError::Refused(_)),
-            Ok(Appended::Stored(Arrival(3)))
-        ]
-    ));
-    let names = running.store.names().await.unwrap();
-    assert_eq!((names.symbols.len(), names.sources.len(), names.workers.len()), (1, 1, 1));
-    assert_eq!(running.store.stats().await.unwrap().ticks, 3);
-    let again =
-        vec![batch("stranger", Some(("b", 1)), vec![tick("NEW/USD", "new", NOW, "1", None)])];
-    let outcomes = running.store.append(again).await.unwrap();
-    assert!(matches!(&outcomes[..], [Ok(Appended::Stored(Arrival(4)))]));
-    let new = TickRange::of(Symbol::try_new("NEW/USD").unwrap());
-    assert_eq!(texts(&running.store, &new).await, [(4, "1".to_owned(), None)]);
-    let names = running.store.names().await.unwrap();
-    assert_eq!((names.symbols.len(), names.sources.len(), names.workers.len()), (2, 2, 2));
 }
 
 #[tokio::test]

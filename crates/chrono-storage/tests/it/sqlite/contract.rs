@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use chrono_domain::Metadata;
 use chrono_storage::conformance::{self, Comparison, generate};
 use chrono_storage::model::ModelStore;
 use chrono_storage::sqlite::{CycleSettings, MemoryLimits, Settings};
-use chrono_storage::{Appended, CandleStore, NewBatch, Progress, Store, StoreError, TickStore};
+use chrono_storage::{Appended, CandleStore, Progress, Store, StoreError, TickStore};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -73,19 +72,6 @@ async fn keeps_every_promise_over_restarts() {
 }
 
 #[tokio::test]
-async fn keeps_the_promise_about_refused_batches() {
-    let (_dir, path) = fresh_file();
-    let running = Running::open(&path);
-    let refuse = |mut batch: NewBatch| {
-        let tick = batch.ticks.remove(0);
-        batch.ticks.push(tick.with_metadata(Some(Metadata::from_canonical("{not json"))));
-        batch
-    };
-    let store = &running.store;
-    conformance::ticks::a_refused_batch_harms_no_other_of_the_same_call(store, refuse).await;
-}
-
-#[tokio::test]
 async fn a_write_that_another_process_holds_up_stores_nothing_and_works_later() {
     let (_dir, path) = fresh_file();
     let busy_timeout = Duration::from_millis(1);
@@ -103,7 +89,8 @@ async fn a_write_that_another_process_holds_up_stores_nothing_and_works_later() 
 #[tokio::test]
 async fn appends_are_refused_until_cycles_have_caught_up() {
     let (_dir, path) = fresh_file();
-    let memory = MemoryLimits { ticks: 2, log_bytes: u64::MAX };
+    let memory =
+        MemoryLimits { ticks: 2, log_bytes: u64::MAX, patience: Duration::from_millis(20) };
     let running = Running::with(Settings { memory, ..tiny(&path) });
     let store = &running.store;
     let call = || vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None)])];
@@ -112,8 +99,24 @@ async fn appends_are_refused_until_cycles_have_caught_up() {
     assert!(matches!(store.append(call()).await, Err(StoreError::Overloaded)));
     assert_eq!(store.stats().await.unwrap().ticks, 2);
     let now = chrono_domain::Timestamp::MAX;
-    while store.materialise(now).await.unwrap() == Progress::More {}
+    while store.materialise(now).await.unwrap() != Progress::Idle {}
     assert!(matches!(&store.append(call()).await.unwrap()[..], [Ok(Appended::Stored(_))]));
+}
+
+#[tokio::test]
+async fn an_append_waits_for_cycles_that_catch_up() {
+    let (_dir, path) = fresh_file();
+    let memory = MemoryLimits { ticks: 1, log_bytes: u64::MAX, patience: Duration::from_secs(30) };
+    let running = Running::with(Settings { memory, ..tiny(&path) });
+    let store = &running.store;
+    let call = || vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None)])];
+    store.append(call()).await.unwrap();
+    let catch_up = async {
+        let now = chrono_domain::Timestamp::MAX;
+        while store.materialise(now).await.unwrap() != Progress::Idle {}
+    };
+    let (waited, ()) = tokio::join!(store.append(call()), catch_up);
+    assert!(matches!(&waited.unwrap()[..], [Ok(Appended::Stored(_))]));
 }
 
 proptest! {
