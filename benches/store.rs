@@ -117,7 +117,7 @@ fn read(runtime: &Runtime, rounds: Rounds) -> anyhow::Result<()> {
             runtime.block_on(load(store, commits))?;
         }
         // What is left in memory, down to the last cycle's threshold.
-        while runtime.block_on(store.materialise(Timestamp::MIN))? == Progress::More {}
+        while runtime.block_on(store.materialise(Timestamp::MIN))? != Progress::Idle {}
         let range = TickRange { limit: 10_000, ..TickRange::of(symbol(7)?) };
         let newest = TickRange { order: Order::NewestFirst, ..range.clone() };
         let minutes = CandleRange {

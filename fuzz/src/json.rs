@@ -58,7 +58,10 @@ impl Json {
         match self {
             Self::Null => out.push_str("null"),
             Self::Bool(value) => out.push_str(&value.to_string()),
-            Self::Number(number) => out.push_str(&number.to_string()),
+            Self::Number(number) => match number.to_string() {
+                zero if zero == "-0.0" => out.push('0'),
+                text => out.push_str(&text),
+            },
             Self::Text(text) => out.push_str(&quoted(text)),
             Self::Array(items) => {
                 out.push('[');

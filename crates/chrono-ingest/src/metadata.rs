@@ -168,6 +168,10 @@ impl<'de> Visitor<'de> for Value<'_, 'de> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Kind, E> {
+        // The parser gives `-0` as 0, and `-0.0` shall be no different.
+        if value == 0.0 && value.is_sign_negative() {
+            return self.visit_u64(0);
+        }
         self.canonical.put(&serde_json::to_string(&value).map_err(E::custom)?);
         Ok(Kind::Other)
     }
@@ -229,6 +233,11 @@ mod tests {
         assert_eq!(text(json), r#"{"b":[1,-2,-2.5,[],null],"a":{"é\n":true,"x":{}}}"#);
         assert_eq!(text("{}"), "{}");
         assert_eq!(text(&text(json)), text(json));
+    }
+
+    #[test]
+    fn a_zero_has_no_sign() {
+        assert_eq!(text(r#"{"a":[-0,-0.0,-0e2,0.0,-0.5]}"#), r#"{"a":[0,0,0,0.0,-0.5]}"#);
     }
 
     #[test]

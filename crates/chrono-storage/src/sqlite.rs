@@ -27,7 +27,6 @@ use std::sync::Arc;
 
 use chrono_domain::{Clock, StoredTick, Symbol, Timestamp};
 use rusqlite::{Connection, Transaction};
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::{
@@ -104,8 +103,6 @@ pub struct SqliteStore {
     health: Arc<Health>,
     wal: Arc<WalLength>,
     cycle: Cycle,
-    /// Tells those who wait that memory has become less.
-    room: Notify,
     settings: Settings,
     wal_path: PathBuf,
 }
@@ -137,7 +134,6 @@ impl SqliteStore {
             health: Arc::clone(&file.health),
             wal: Arc::clone(&file.wal),
             cycle: Cycle::new(),
-            room: Notify::new(),
             settings: file.settings.clone(),
             wal_path: file.beside("-wal"),
         };
@@ -158,6 +154,7 @@ impl SqliteStore {
     pub fn close(&self) {
         self.writer.close();
         self.reader.close();
+        self.memory.tell();
     }
 
     /// Writes in one transaction.
@@ -216,8 +213,8 @@ impl SqliteStore {
         }
         let less = async {
             loop {
-                let told = self.room.notified();
-                if self.has_room() {
+                let told = self.memory.less();
+                if self.has_room() || self.writer.is_closed() {
                     break;
                 }
                 told.await;
@@ -229,7 +226,7 @@ impl SqliteStore {
     /// Tells whether cycles must hurry, lest appends wait for them.
     fn is_behind(&self) -> bool {
         let (load, limits) = (self.memory.load(), self.settings.memory);
-        load.ticks >= limits.ticks / 2 || load.log_bytes >= limits.log_bytes / 2
+        load.ticks > limits.ticks / 2 || load.log_bytes > limits.log_bytes / 2
     }
 
     fn has_room(&self) -> bool {

@@ -122,7 +122,7 @@ impl TryFrom<&Sources> for Config {
             stream: reader.stream(),
             consensus: reader.consensus(),
             ingest_queue: reader.count("INGEST_QUEUE", 1, 1_000_000),
-            cycle_ticks: reader.count("STORE_CYCLE_TICKS", 1, 2_000_000),
+            cycle_ticks: reader.count("STORE_CYCLE_TICKS", 1, 500_000),
             names: NameLimits {
                 symbols: reader.count("MAX_SYMBOLS", 1, 10_000_000),
                 sources: reader.count("MAX_SOURCES", 1, 1_000_000),

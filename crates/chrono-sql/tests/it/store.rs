@@ -52,7 +52,7 @@ impl Server {
     /// Brings all ticks so far into pages.
     pub(crate) fn seal(&self) {
         let now = Timestamp::MAX;
-        while self.runtime.block_on(self.store.materialise(now)).unwrap() == Progress::More {}
+        while self.runtime.block_on(self.store.materialise(now)).unwrap() != Progress::Idle {}
     }
 
     pub(crate) fn archive(&self) -> Archive {

@@ -40,24 +40,25 @@ pub(super) fn append(
     hit("before_begin");
     let (last, next_arrival) = writer.memory.position();
     let number = last + 1;
-    let (outcomes, commit, bytes) = writer.transact(|connection, names, memory| {
+    let (outcomes, logged) = writer.transact(|connection, names, memory| {
         let commit = LoggedCommit { first_arrival: next_arrival, batches: Vec::new() };
         let keyed = HashMap::new();
         let mut draft = Draft { connection, names, memory, commit, next_arrival, keyed };
         let outcomes = batches.iter().map(|batch| draft.take(batch)).collect::<Result<_, _>>()?;
         let commit = draft.commit;
-        let mut bytes = 0;
-        if !commit.batches.is_empty() {
+        let logged = if commit.batches.is_empty() {
+            None
+        } else {
             let body = log::encode(&commit);
             connection.prepare_cached(ADD_COMMIT)?.execute(params![whole(number), body])?;
-            bytes = body.len();
-        }
+            Some((commit, body.len()))
+        };
         hit("after_insert");
         hit("before_commit");
-        Ok((outcomes, commit, bytes))
+        Ok((outcomes, logged))
     })?;
     hit("after_commit");
-    if bytes > 0 {
+    if let Some((commit, bytes)) = logged {
         writer.memory.expect(&commit, bytes);
         writer.fresh = Some((number, commit, bytes));
     }
@@ -65,7 +66,7 @@ pub(super) fn append(
 }
 
 impl<'a> Draft<'a> {
-    /// Takes one batch in, or says why not and lets the others be.
+    /// Takes one batch in, unless it is there already.
     fn take(&mut self, batch: &'a NewBatch) -> Result<Outcome, Fault> {
         if let Some(idempotency) = &batch.idempotency {
             if let Some(answer) = self.find_repeat(batch.worker, idempotency)? {
@@ -129,6 +130,7 @@ mod tests {
     use bytes::Bytes;
     use chrono_domain::{ManualClock, Price, Source, Symbol, Tick, Timestamp};
 
+    use super::super::connection::Reader;
     use super::super::open::{Settings, StoreFile};
     use super::*;
 
@@ -148,20 +150,56 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_is_read_before_it_is_in_memory_and_once_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp::MIN);
+        let file = StoreFile::open(Settings::new(dir.path().join("chrono.db")), &clock).unwrap();
+        let file = Arc::new(file);
+        let mut writer = Writer::open(&file).unwrap();
+        let reader = Reader::open(&file).unwrap();
+        let counts = || {
+            let parts = reader.view(|generation| generation.ticks, |view| Ok(view.parts));
+            (parts.unwrap().iter().sum::<u64>(), file.memory.load().ticks)
+        };
+        for before in [0, 3] {
+            append(&mut writer, &batch(3)).unwrap();
+            assert_eq!(file.memory.position().1, before + 1);
+            assert_eq!(counts(), (before + 3, before + 3));
+            writer.rest();
+            assert_eq!(file.memory.position().1, before + 4);
+            assert_eq!(counts(), (before + 3, before + 3));
+        }
+    }
+
+    #[test]
+    fn a_commit_that_a_panic_kept_out_of_memory_is_taken_in_by_the_next_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp::MIN);
+        let file = StoreFile::open(Settings::new(dir.path().join("chrono.db")), &clock).unwrap();
+        let mut writer = Writer::open(&file).unwrap();
+        append(&mut writer, &batch(3)).unwrap();
+        drop(writer);
+        let mut writer = Writer::open(&file).unwrap();
+        assert_eq!((file.memory.position(), file.memory.load().ticks), ((1, 4), 3));
+        let outcomes = append(&mut writer, &batch(1)).unwrap();
+        assert!(matches!(&outcomes[..], [Ok(Appended::Stored(Arrival(4)))]));
+    }
+
+    #[test]
     fn a_full_disk_stores_nothing_and_a_writer_opened_anew_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         let clock = ManualClock::new(Timestamp::MIN);
         let file = StoreFile::open(Settings::new(dir.path().join("chrono.db")), &clock).unwrap();
         let mut writer = Writer::open(&file).unwrap();
         append(&mut writer, &batch(3)).unwrap();
-        writer.rest().unwrap();
+        writer.rest();
         writer.connection.pragma_update(None, "max_page_count", 1).unwrap();
         let fault = append(&mut writer, &batch(10_000)).unwrap_err();
         assert!(matches!(StoreError::from(fault), StoreError::Unavailable(_)));
         drop(writer);
         let mut writer = Writer::open(&file).unwrap();
         let outcomes = append(&mut writer, &batch(1)).unwrap();
-        writer.rest().unwrap();
+        writer.rest();
         assert!(matches!(&outcomes[..], [Ok(Appended::Stored(Arrival(4)))]));
         assert_eq!(file.memory.load().ticks, 4);
     }

@@ -1,8 +1,8 @@
 //! Connections as the lanes hold them.
 
 use std::ffi::c_int;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -20,8 +20,8 @@ const STEPS_UNASKED: c_int = 1_000;
 /// Pages of the log file that start a checkpoint. Too few, and a page is written twice for nothing; too many, and it
 /// takes long and the log file is large.
 const WAL_PAGES_MAX: i32 = 1_000;
-/// Pages of the log file at which the writer brings all over by itself, and commits wait for it: nobody steps cycles.
-const WAL_PAGES_FULL: i32 = 16_000;
+/// Pages of the log file at which every commit tries to have it begun anew: nobody steps cycles, or somebody always reads.
+const WAL_PAGES_LONG: i32 = 8_000;
 
 const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
@@ -49,36 +49,53 @@ pub(super) struct Reader {
     file: Arc<StoreFile>,
 }
 
-/// How long the log file is, in pages.
+/// How long the log file is, and how much of it lies in the database already, in pages.
 #[derive(Debug, Default)]
-pub(super) struct WalLength {
-    pages: AtomicI32,
-    /// How much of it lies in the database already; it is begun anew once that is all and nobody reads it.
-    brought: AtomicI32,
+pub(super) struct WalLength(Mutex<Length>);
+
+#[derive(Debug, Default)]
+struct Length {
+    pages: i32,
+    /// The file is begun anew once this is all of it, and nobody reads it.
+    brought: i32,
+    /// How often it was begun anew.
+    restarts: u64,
 }
 
 impl WalLength {
     /// Tells whether enough of it has still to be brought over.
     pub(super) fn is_due(&self) -> bool {
-        self.waiting() >= WAL_PAGES_MAX
+        let length = self.length();
+        length.pages - length.brought >= WAL_PAGES_MAX
     }
 
-    fn waiting(&self) -> i32 {
-        self.pages.load(Ordering::Relaxed) - self.brought.load(Ordering::Relaxed)
+    fn is_long(&self) -> bool {
+        self.length().pages >= WAL_PAGES_LONG
     }
 
     /// Takes what a commit made it.
     fn note(&self, pages: i32) {
-        if pages < self.pages.swap(pages, Ordering::Relaxed) {
-            self.brought.store(0, Ordering::Relaxed);
+        let mut length = self.length();
+        if pages < length.pages {
+            *length = Length { restarts: length.restarts + 1, ..Length::default() };
         }
+        length.pages = pages;
     }
 
+    /// Brings over what nobody reads any more.
     fn bring_over(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let pages = self.pages.load(Ordering::Relaxed);
-        connection.query_one(CHECKPOINT, [], |_row| Ok(()))?;
-        self.brought.store(pages, Ordering::Relaxed);
-        Ok(())
+        let Length { pages, restarts, .. } = *self.length();
+        let done = connection.query_one(CHECKPOINT, [], |row| row.get(2));
+        let mut length = self.length();
+        if length.restarts == restarts {
+            // After a failure it is tried again when there is as much once more.
+            length.brought = *done.as_ref().unwrap_or(&pages);
+        }
+        done.map(drop)
+    }
+
+    fn length(&self) -> MutexGuard<'_, Length> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -140,7 +157,7 @@ impl Writer {
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let answer = work(&transaction, &mut self.names, &self.memory)?;
             transaction.commit().map_err(commit_fault)?;
-            // The system tells of a page that it could not write once, and a checkpoint may have been told.
+            // A checkpoint beside it may have been told of a page of this commit that the system could not write.
             self.health.check().map_err(|_unsynced| Fault::Doubtful)?;
             Ok(answer)
         };
@@ -164,24 +181,27 @@ impl Writer {
     /// Does what can wait until the caller has its answer: takes a commit into memory.
     ///
     /// Reads of meanwhile find it in the log.
-    pub(super) fn rest(&mut self) -> Result<(), Fault> {
+    pub(super) fn rest(&mut self) {
         if let Some((number, commit, log_bytes)) = self.fresh.take() {
             self.memory.fold(number, commit, log_bytes);
         }
-        if self.wal.waiting() < WAL_PAGES_FULL { Ok(()) } else { self.bring_over() }
+        if self.wal.is_long() {
+            self.bring_over();
+        }
     }
 
-    /// Brings all of the log file over into the database, so that the next commit begins it anew unless somebody reads.
-    pub(super) fn bring_over(&self) -> Result<(), Fault> {
-        bring_over(&self.wal, &self.health, &self.connection)
+    /// Brings the log file over into the database, so that the next commit begins it anew unless somebody reads it.
+    pub(super) fn bring_over(&self) {
+        bring_over(&self.wal, &self.health, &self.connection);
     }
 }
 
-fn bring_over(wal: &WalLength, health: &Health, connection: &Connection) -> Result<(), Fault> {
-    wal.bring_over(connection).map_err(|error| {
+/// Whatever fails, the log file has it all; only a failed sync is more than a nuisance, and is noted.
+fn bring_over(wal: &WalLength, health: &Health, connection: &Connection) {
+    if let Err(error) = wal.bring_over(connection) {
         tracing::warn!(%error, "the log file cannot be brought over into the database");
-        health.note(Fault::Sqlite(error))
-    })
+        health.note(Fault::Sqlite(error));
+    }
 }
 
 impl Reader {
@@ -192,7 +212,8 @@ impl Reader {
     /// Brings what there is of the log file over into the database while commits go on and make it longer.
     pub(super) fn bring_over(&self) -> Result<(), Fault> {
         self.file.health.check()?;
-        bring_over(&self.file.wal, &self.file.health, &self.file.connect_writer()?)
+        bring_over(&self.file.wal, &self.file.health, &self.file.connect_writer()?);
+        Ok(())
     }
 
     /// Stops its statements as interrupted once nobody holds what `wanted_by` points to.
@@ -228,10 +249,59 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use chrono_domain::{ManualClock, Timestamp};
     use rusqlite::ffi;
 
+    use super::super::open::Settings;
     use super::*;
     use crate::StoreError;
+
+    #[test]
+    fn commits_are_synced_again_after_one_that_was_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp::MIN);
+        let file = StoreFile::open(Settings::new(dir.path().join("chrono.db")), &clock).unwrap();
+        let mut writer = Writer::open(&file).unwrap();
+        let synchronous = |connection: &Connection| {
+            Ok(connection.query_one("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))?)
+        };
+        let (normal, full) = (1, 2);
+        let within = writer.transact_unsynced(|connection, _, _| synchronous(connection));
+        assert_eq!(within.unwrap(), normal);
+        assert_eq!(writer.transact(|connection, _, _| synchronous(connection)).unwrap(), full);
+    }
+
+    #[test]
+    fn the_log_file_is_due_again_once_it_was_begun_anew_or_brought_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp::MIN);
+        let file = StoreFile::open(Settings::new(dir.path().join("chrono.db")), &clock).unwrap();
+        let file = Arc::new(file);
+        let writer = Writer::open(&file).unwrap();
+        let reader = Reader::open(&file).unwrap();
+        let grow = || {
+            while !file.wal.is_due() {
+                let blob =
+                    "CREATE TABLE IF NOT EXISTS t (b); INSERT INTO t VALUES (zeroblob(400000))";
+                writer.connection.execute_batch(blob).unwrap();
+            }
+        };
+        grow();
+        // A reader pins what comes after its moment: that much stays, and is asked for again.
+        let pinned = reader.snapshot().unwrap();
+        pinned.query_one("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap();
+        grow();
+        writer.connection.execute_batch("INSERT INTO t VALUES (zeroblob(8000000))").unwrap();
+        reader.bring_over().unwrap();
+        assert!(file.wal.is_due());
+        drop(pinned);
+        reader.bring_over().unwrap();
+        writer.bring_over();
+        assert!(!file.wal.is_due());
+        writer.connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        let length = file.wal.length();
+        assert!(length.pages < WAL_PAGES_MAX && length.restarts > 0, "{length:?}");
+    }
 
     fn failure(code: c_int) -> Fault {
         commit_fault(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))

@@ -108,9 +108,7 @@ pub(super) async fn step(
 ) -> Result<Progress, Fault> {
     let Some((mut turn, stage)) = store.cycle.take() else { return Ok(Progress::Idle) };
     if store.wal.is_due() {
-        turn.next = stage;
-        bring_over(store).await?;
-        return Ok(Progress::More);
+        bring_over(store).await;
     }
     let next = match (stage, store.memory.frozen()) {
         (Stage::Clear { before }, _) => clear(store, settings, before).await?,
@@ -120,7 +118,9 @@ pub(super) async fn step(
         (Stage::Keys { after }, Some(_)) => write_keys(store, settings, after).await?,
         (Stage::Publish, Some(frozen)) => publish(store, frozen).await?,
         (Stage::Rest | Stage::Busy, Some(_)) => Stage::Pages { next: 0, ready: VecDeque::new() },
-        (Stage::Rest, None) if is_due(&store.memory, settings, now) => freeze(store).await?,
+        (Stage::Rest, None) if store.is_behind() || is_due(&store.memory, settings, now) => {
+            freeze(store).await?
+        }
         (Stage::Rest, None) => {
             turn.next = Stage::Rest;
             return Ok(Progress::Idle);
@@ -149,11 +149,20 @@ async fn freeze(store: &SqliteStore) -> Result<Stage, Fault> {
     Ok(Stage::Pages { next: 0, ready: VecDeque::new() })
 }
 
-/// Brings the log file over into the database: most of it beside the commits, and what they add meanwhile between two
-/// of them, so that none waits long.
-async fn bring_over(store: &SqliteStore) -> Result<(), Fault> {
-    store.on_reader(Reader::bring_over).await?;
-    store.writer.call(|writer| writer.bring_over()).await
+/// Brings the log file over into the database: copies it beside the commits, and what they add meanwhile between two of
+/// them. SQLite syncs the database only in a pass that no commit overtakes, so that is mostly the second.
+///
+/// What fails is tried again: a cycle does not depend on it.
+async fn bring_over(store: &SqliteStore) {
+    let copied = store.on_reader(Reader::bring_over).await;
+    let settle = |writer: &mut Writer| {
+        writer.bring_over();
+        Ok(())
+    };
+    let settled = store.writer.call(settle).await;
+    if let Err(fault) = copied.and(settled) {
+        tracing::debug!(error = &fault as &dyn std::error::Error, "the log file grows on");
+    }
 }
 
 /// Encodes pages until there are some, and writes a slice of them.
@@ -247,9 +256,13 @@ async fn publish(store: &SqliteStore, frozen: Arc<Generation>) -> Result<Stage, 
         Ok(())
     };
     store.writer.call(publish).await?;
-    store.room.notify_waiters();
-    // Freeing it takes long, and nobody waits for a reader's thread.
-    store.on_reader(move |_reader| Ok(drop(frozen))).await?;
+    // Freeing it takes long, and nobody waits for a reader's thread; one that is overrun leaves it to this one.
+    let free = |_reader: &Reader| {
+        drop(frozen);
+        Ok(())
+    };
+    let freed = store.on_reader(free).await;
+    freed.or_else(|fault| if matches!(fault, Fault::Full) { Ok(()) } else { Err(fault) })?;
     Ok(Stage::START)
 }
 

@@ -87,7 +87,7 @@ impl WriterLane {
 impl ReaderLane {
     /// Reads until the store is closed and all that waited is done; as [`WriterLane::run`].
     pub fn run(&self) {
-        serve(&self.jobs, || Reader::open(&self.file), |_reader| Ok(()));
+        serve(&self.jobs, || Reader::open(&self.file), |_reader| ());
         if self.ended.try_send(()).is_err() {
             tracing::debug!("the writer has not waited for a reader");
         }
@@ -129,6 +129,11 @@ impl<C: 'static> Calls<C> {
         *self.jobs.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Tells whether it takes no more calls.
+    pub(super) fn is_closed(&self) -> bool {
+        self.jobs.read().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     fn send(&self, job: Job<C>) -> Result<(), Fault> {
         let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
         let sender = jobs.as_ref().ok_or(Fault::Closed)?;
@@ -142,11 +147,7 @@ impl<C: 'static> Calls<C> {
 /// Runs jobs until every sender is gone; opens a connection for the first one and after each failure.
 ///
 /// After each job, when its caller has its answer, the connection may `rest`.
-fn serve<C>(
-    jobs: &Receiver<Job<C>>,
-    open: impl Fn() -> Result<C, Fault>,
-    rest: impl Fn(&mut C) -> Result<(), Fault>,
-) {
+fn serve<C>(jobs: &Receiver<Job<C>>, open: impl Fn() -> Result<C, Fault>, rest: impl Fn(&mut C)) {
     let mut held = None;
     for job in jobs {
         let connection = match held.take() {
@@ -155,7 +156,8 @@ fn serve<C>(
         };
         match connection {
             Ok(mut connection) => {
-                if job(Ok(&mut connection)) == Next::Keep && rest(&mut connection).is_ok() {
+                if job(Ok(&mut connection)) == Next::Keep {
+                    rest(&mut connection);
                     held = Some(connection);
                 }
             }
@@ -174,7 +176,7 @@ mod tests {
     /// Serves until closed, again after each panic, and counts the connections.
     fn supervise(jobs: &Receiver<Job<u32>>, opened: &AtomicU32) {
         let open = || Ok(opened.fetch_add(1, Ordering::SeqCst));
-        while catch_unwind(AssertUnwindSafe(|| serve(jobs, open, |_| Ok(())))).is_err() {}
+        while catch_unwind(AssertUnwindSafe(|| serve(jobs, open, |_| ()))).is_err() {}
     }
 
     #[test]
@@ -205,7 +207,7 @@ mod tests {
         assert!(poll(waiting.as_mut()).is_pending());
         assert!(matches!(calls.call(|nth| Ok(*nth)).await, Err(Fault::Full)));
         calls.close();
-        serve(&jobs, || Err(Fault::Closed), |_| Ok(()));
+        serve(&jobs, || Err(Fault::Closed), |_| ());
         assert!(matches!(waiting.await, Err(Fault::Closed)));
     }
 
@@ -218,7 +220,7 @@ mod tests {
             assert!(poll(left.as_mut()).is_pending());
         }
         calls.close();
-        serve(&jobs, || Ok(0), |_| Ok(()));
+        serve(&jobs, || Ok(0), |_| ());
     }
 
     fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {

@@ -11,6 +11,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use chrono_domain::Timestamp;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::generation::Generation;
 use super::packed::log::LoggedCommit;
@@ -34,6 +36,8 @@ type Keys = BTreeMap<KeyName, KeptKey>;
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     held: RwLock<Generations>,
+    /// Tells those who wait for room that there may be some.
+    less: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -204,7 +208,18 @@ impl Memory {
         if held.active.last <= sealed {
             held.active = Generation::after(sealed, next_arrival);
         }
+        self.less.notify_waiters();
         held.active.last
+    }
+
+    /// Waits until the generations may have become less, or somebody is [told](Memory::tell).
+    pub(super) fn less(&self) -> Notified<'_> {
+        self.less.notified()
+    }
+
+    /// Wakes those who wait.
+    pub(super) fn tell(&self) {
+        self.less.notify_waiters();
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Generations> {

@@ -64,7 +64,7 @@ pub struct CycleSettings {
     pub age: Duration,
     /// Most ticks of a page, up to 4,096. Too few, and keys and heads cost; too many, and a late tick rewrites much.
     pub page_rows: usize,
-    /// Pages that one step writes. Too few, and a step is mostly its sync; too many, and commits wait for it.
+    /// Pages that one step writes. Too few, and a step is mostly its transaction; too many, and commits wait for it.
     pub slice: usize,
     /// Rows that one step of clearing looks at; as `slice`.
     pub cleared: usize,
@@ -77,7 +77,8 @@ pub struct MemoryLimits {
     pub ticks: u64,
     /// Bytes of log.
     pub log_bytes: u64,
-    /// How long an append waits before it is refused. Too short, and bursts are refused; too long, and callers leave.
+    /// How long an append waits before it is refused. Too short, and bursts are refused; too long, and whoever waits for
+    /// the append gives up before it and cannot know what became of it.
     pub patience: Duration,
 }
 
@@ -126,7 +127,7 @@ impl Settings {
             memory: MemoryLimits {
                 ticks: 1_000_000,
                 log_bytes: 256 << 20,
-                patience: Duration::from_secs(5),
+                patience: Duration::from_millis(1_500),
             },
             #[cfg(feature = "failpoints")]
             synchronous: Synchronous::Full,

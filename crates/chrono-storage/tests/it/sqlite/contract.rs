@@ -104,6 +104,22 @@ async fn appends_are_refused_until_cycles_have_caught_up() {
 }
 
 #[tokio::test]
+async fn cycles_begin_before_memory_is_full_whatever_their_size() {
+    let (_dir, path) = fresh_file();
+    let memory = MemoryLimits { ticks: 4, log_bytes: u64::MAX, patience: Duration::from_secs(30) };
+    let cycle = CycleSettings { ticks: u64::MAX, ..Settings::new(&path).cycle };
+    let running = Running::with(Settings { memory, cycle, ..Settings::new(&path) });
+    let store = &running.store;
+    for _ in 0..20 {
+        let call = vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None)])];
+        store.append(call).await.unwrap();
+        let now = chrono_domain::Timestamp::MIN;
+        while store.materialise(now).await.unwrap() != Progress::Idle {}
+    }
+    assert_eq!(store.stats().await.unwrap().ticks, 20);
+}
+
+#[tokio::test]
 async fn an_append_waits_for_cycles_that_catch_up() {
     let (_dir, path) = fresh_file();
     let memory = MemoryLimits { ticks: 1, log_bytes: u64::MAX, patience: Duration::from_secs(30) };

@@ -207,7 +207,7 @@ async fn fill(store: &SqliteStore, commits: Range<i64>) {
         });
         store.append(vec![batch("w", None, ticks.collect())]).await.unwrap();
         if commit % CYCLE == CYCLE - 1 {
-            while store.materialise(Timestamp::MAX).await.unwrap() == Progress::More {}
+            while store.materialise(Timestamp::MAX).await.unwrap() != Progress::Idle {}
         }
     }
 }

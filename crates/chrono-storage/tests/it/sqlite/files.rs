@@ -159,7 +159,7 @@ async fn a_page_that_was_never_written_is_damage() {
     let running = Running::tiny(&path);
     let ticks = vec![tick("A/B", "s", NOW, "1", None)];
     running.store.append(vec![batch("w", None, ticks)]).await.unwrap();
-    while running.store.materialise(Timestamp::MAX).await.unwrap() == Progress::More {}
+    while running.store.materialise(Timestamp::MAX).await.unwrap() != Progress::Idle {}
     let shell = rusqlite::Connection::open(&path).unwrap();
     let flip =
         "UPDATE pages SET body = CAST(substr(body, 1, 5) || x'77' || substr(body, 7) AS BLOB)";
@@ -188,7 +188,7 @@ async fn metadata_that_is_gone_and_rows_that_were_swapped_are_damage() {
         let ticks = vec![tick(symbol, "s", NOW, price, None).with_metadata(metadata())];
         store.append(vec![batch("w", None, ticks)]).await.unwrap();
     }
-    while store.materialise(Timestamp::MAX).await.unwrap() == Progress::More {}
+    while store.materialise(Timestamp::MAX).await.unwrap() != Progress::Idle {}
     let shell = rusqlite::Connection::open(&path).unwrap();
     shell.execute_batch("CREATE TABLE kept AS SELECT * FROM pages").unwrap();
     let symbol = Symbol::try_new("A/B").unwrap();
@@ -229,7 +229,7 @@ async fn what_is_an_hour_old_is_sealed_however_little_it_is() {
     let pages = || shell.query_one("SELECT count(*) FROM pages", [], |row| row.get::<_, u32>(0));
     let until = async |minutes: u64| {
         let now = Timestamp::from_micros(NOW).unwrap().plus(Duration::from_mins(minutes));
-        while running.store.materialise(now).await.unwrap() == Progress::More {}
+        while running.store.materialise(now).await.unwrap() != Progress::Idle {}
         pages().unwrap()
     };
     // As old as can be by its own time, which does not matter.
