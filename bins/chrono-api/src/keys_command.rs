@@ -76,7 +76,9 @@ async fn act(
         }
         KeysAction::Rotate { id, days } => {
             let not_after = days.map(|days| now.plus(DAY * days));
-            show_created(&keys.rotate(id, not_after).await?, out)
+            show_created(&keys.rotate(id, not_after).await?, out)?;
+            let reminder = "the key before it works on until `keys revoke";
+            Ok(writeln!(std::io::stderr(), "{reminder} {id}`")?)
         }
         KeysAction::Revoke { id } => {
             keys.revoke(id).await?;

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chrono_domain::SystemClock;
 use chrono_sql::{Archive, Format, ReadError};
 
@@ -50,7 +50,11 @@ pub(crate) fn export(
     if shows {
         drop(writeln!(io::stderr()));
     }
-    done.map(drop)
+    let count = done?;
+    if let Some(path) = &request.output {
+        writeln!(io::stderr(), "{count} ticks in {}", path.display())?;
+    }
+    Ok(())
 }
 
 fn open(config: &Config) -> anyhow::Result<Archive> {
@@ -65,6 +69,9 @@ fn write_whole(
     path: &Path,
     write: impl FnOnce(&mut File) -> Result<u64, ReadError>,
 ) -> anyhow::Result<u64> {
+    if path.exists() {
+        bail!("{} exists; give another name, or remove it", path.display());
+    }
     let mut part = path.as_os_str().to_owned();
     part.push(PART);
     let part = Path::new(&part);

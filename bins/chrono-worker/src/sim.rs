@@ -16,7 +16,7 @@ use chrono_client::{Backoff, Client, Feed};
 use chrono_domain::{Clock, NameError, Source, Symbol, WorkerId};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 pub use market::{Market, Quote, STEP, Side};
@@ -26,6 +26,8 @@ use crate::{Poster, Tally, WorkerError};
 
 /// Batches that wait in an exchange for its gateway: some seconds' worth.
 const QUEUE: usize = 32;
+/// How long what was traded may take to be posted after the end.
+const WIND_UP: Duration = Duration::from_secs(5);
 /// The gateway's bound on feeds in a batch.
 const BATCH_MAX: usize = 100;
 /// Most exchanges: each has a letter.
@@ -107,8 +109,23 @@ pub async fn run(
         exchanges.push(post(poster, source, batches, &stop));
         outlets.push(Outlet { source, queue });
     }
-    let (dropped, posted) =
-        tokio::join!(trade(&config, outlets, clock.as_ref(), &stop), join_all(exchanges));
+    let (closed, posted_all) = (CancellationToken::new(), CancellationToken::new());
+    let trading = async {
+        let dropped = trade(&config, outlets, clock.as_ref(), &stop).await;
+        closed.cancel();
+        dropped
+    };
+    let posting = async {
+        let posted = join_all(exchanges).await;
+        posted_all.cancel();
+        posted
+    };
+    let cutting = posted_all.run_until_cancelled(async {
+        closed.cancelled().await;
+        sleep(WIND_UP).await;
+        stop.cancel();
+    });
+    let (dropped, posted, _cut) = tokio::join!(trading, posting, cutting);
     let duration = clock.uptime().saturating_sub(started);
     let mut report = SimReport { dropped, duration, ..SimReport::default() };
     for exchange in posted {
@@ -178,7 +195,8 @@ async fn post(
             match poster.post(&key, feeds).await {
                 Ok(done) => tally.add(done, |_index| key.clone()),
                 Err(fault) if fault.is_retryable() => {
-                    tracing::warn!(%source, ticks, ?fault, "gateway gone for too long, ticks dropped");
+                    let error = &fault as &dyn std::error::Error;
+                    tracing::warn!(%source, ticks, error, "gateway gone for too long, ticks dropped");
                     dropped += ticks;
                 }
                 Err(fault) => return Err(WorkerError::Gateway { place: key, source: fault }),
@@ -186,11 +204,13 @@ async fn post(
         }
         Ok(())
     };
-    match stop.run_until_cancelled(all).await {
-        Some(Err(fault)) => {
-            stop.cancel();
-            Err(fault)
-        }
-        _ => Ok((tally, dropped)),
+    let ended = stop.run_until_cancelled(all).await;
+    if let Some(Err(fault)) = ended {
+        stop.cancel();
+        return Err(fault);
     }
+    while let Ok(left) = batches.try_recv() {
+        dropped += u64::try_from(left.feeds.len()).unwrap_or(u64::MAX);
+    }
+    Ok((tally, dropped))
 }

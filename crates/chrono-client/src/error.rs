@@ -48,7 +48,9 @@ pub enum ClientError {
     #[error("transport failed")]
     Transport(#[source] Box<dyn Error + Send + Sync>),
     /// What answered at an `https://` address showed a certificate that nobody trusted vouches for; nothing was sent.
-    #[error("the gateway's certificate is not to be trusted")]
+    #[error(
+        "the gateway's certificate is not to be trusted; name the file of its authority (--ca-file) if it is yours"
+    )]
     Untrusted(#[source] Box<dyn Error + Send + Sync>),
     /// The gateway closed the stream.
     #[error("stream closed: {code:?} {reason:?}")]
