@@ -34,7 +34,8 @@ pub enum Extent {
 /// When a build or a benchmark fails or prints no figure at all.
 pub fn run(workspace: &Workspace, names: &[String], extent: Extent) -> anyhow::Result<()> {
     command::run(&mut workspace.cargo(["build", "--locked", "--release", "-p", "chrono-api"]))?;
-    let mut cargo = workspace.cargo(["bench", "--locked", "-p", "chrono-benches"]);
+    let mut cargo =
+        workspace.cargo(["bench", "--locked", "--no-fail-fast", "-p", "chrono-benches"]);
     cargo.args(names.iter().flat_map(|name| ["--bench", name]));
     if names.is_empty() {
         // Without it cargo would run the library's tests as benchmarks, too.
@@ -50,16 +51,16 @@ pub fn run(workspace: &Workspace, names: &[String], extent: Extent) -> anyhow::R
         println!("{line}");
         rows.extend(Row::read(line));
     })?;
-    if !success {
-        bail!("a benchmark failed");
-    }
     if rows.is_empty() {
         bail!("no benchmark printed a figure");
     }
-    match extent {
-        Extent::Whole => write(workspace, &machine, &rows),
-        Extent::Quick => Ok(()),
+    if extent == Extent::Whole {
+        write(workspace, &machine, &rows)?;
     }
+    if !success {
+        bail!("a benchmark failed; the figures of the others are written");
+    }
+    Ok(())
 }
 
 fn write(workspace: &Workspace, machine: &Machine, rows: &[Row]) -> anyhow::Result<()> {

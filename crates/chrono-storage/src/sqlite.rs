@@ -24,10 +24,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono_domain::{Clock, StoredTick, Symbol, Timestamp};
 use rusqlite::{Connection, Transaction};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     Appended, Bucket, CandleRange, CandleStore, Delegation, DelegationOutcome, DelegationRange,
@@ -93,6 +94,14 @@ pub use visit::{Moment, Visit, VisitedTick};
 /// Marks a place where a test build may end the process.
 #[cfg(not(feature = "failpoints"))]
 const fn hit(_place: &str) {}
+
+/// All that memory may hold, in the parts that its fullness is told in.
+const FULL: u32 = 1_000;
+/// From here on cycles hurry and appends slow down.
+const HALF_FULL: u32 = FULL / 2;
+/// How long an append is put off just before memory is full. Too short, and it fills up; too long, and workers whose
+/// ticks there is room for wait.
+const SLOWEST_APPEND: Duration = Duration::from_millis(200);
 
 /// A store in one SQLite file.
 #[derive(Debug)]
@@ -206,15 +215,18 @@ impl SqliteStore {
         if self.settings.access == Access::Server { Ok(()) } else { Err(Fault::Visitor) }
     }
 
-    /// Waits while cycles are too far behind, so that nobody brings in more than they can seal; refuses after a while.
+    /// Slows appends down while cycles are behind, the more the less room is left, so that nobody brings in more than
+    /// they can seal; waits when none is left, and refuses after a while.
     async fn have_room(&self) -> Result<(), Fault> {
-        if self.has_room() {
+        let fullness = self.fullness();
+        if fullness <= HALF_FULL {
             return Ok(());
         }
+        sleep(SLOWEST_APPEND * (fullness.min(FULL) - HALF_FULL) / HALF_FULL).await;
         let less = async {
             loop {
                 let told = self.memory.less();
-                if self.has_room() || self.writer.is_closed() {
+                if self.fullness() < FULL || self.writer.is_closed() {
                     break;
                 }
                 told.await;
@@ -225,13 +237,17 @@ impl SqliteStore {
 
     /// Tells whether cycles must hurry, lest appends wait for them.
     fn is_behind(&self) -> bool {
-        let (load, limits) = (self.memory.load(), self.settings.memory);
-        load.ticks > limits.ticks / 2 || load.log_bytes > limits.log_bytes / 2
+        self.fullness() > HALF_FULL
     }
 
-    fn has_room(&self) -> bool {
+    /// Tells how much of what memory may hold it does hold, in parts of [`FULL`]; a bit more than half counts as more.
+    fn fullness(&self) -> u32 {
         let (load, limits) = (self.memory.load(), self.settings.memory);
-        load.ticks < limits.ticks && load.log_bytes < limits.log_bytes
+        let part = |held: u64, limit: u64| {
+            let parts = held.saturating_mul(u64::from(FULL)).div_ceil(limit.max(1));
+            u32::try_from(parts).unwrap_or(u32::MAX)
+        };
+        part(load.ticks, limits.ticks).max(part(load.log_bytes, limits.log_bytes))
     }
 }
 
