@@ -1,11 +1,13 @@
 //! The one writer: commits whatever waits, publishes it, answers.
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use chrono_cache::{Bus, LatestBook};
+use chrono_cache::{Bus, BusError, LatestBook};
 use chrono_domain::{Arrival, Clock, StoredTick};
 use chrono_storage::{Appended, Detail, NewBatch, Store, StoreError, TickRange};
 use metrics::{gauge, histogram};
@@ -25,8 +27,8 @@ const LATE_AFTER: Duration = Duration::from_mins(2);
 
 /// Commits batches in groups: what waits when one commit ends goes into the next.
 ///
-/// After a commit, and never before, the ticks go to the latest book, then on the bus, then the workers are told.
-/// There is one; the supervisor calls [`Writer::run`] again when it panicked.
+/// After a commit, and never before, the ticks go to the latest book, then on the bus, then the workers are told; the
+/// next commit is under way meanwhile. There is one writer; the supervisor calls [`Writer::run`] again when it panicked.
 pub struct Writer {
     jobs: Mutex<mpsc::Receiver<Job>>,
     store: Arc<dyn Store>,
@@ -37,20 +39,27 @@ pub struct Writer {
     unsettled: std::sync::Mutex<Unsettled>,
 }
 
-/// What may be stored without having been published.
+/// What may be stored without having been published; it outlives a panic.
 #[derive(Default)]
 struct Unsettled {
-    /// The batches of a commit that is not published yet.
+    /// The batches of commits that are not published yet, in their order: of two at most.
     batches: Vec<Arc<NewBatch>>,
-    /// That commit, when it has not even answered.
+    /// The newest of those commits, until it answers.
     append: Option<Append>,
     /// The newest arrival that is published.
     published: Arrival,
 }
 
 /// A commit on its way.
-type Append =
-    Pin<Box<dyn Future<Output = Result<Vec<Result<Appended, StoreError>>, StoreError>> + Send>>;
+type Append = Pin<Box<dyn Future<Output = Result<Outcomes, StoreError>> + Send>>;
+/// What became of each batch of a commit.
+type Outcomes = Vec<Result<Appended, StoreError>>;
+
+/// A group that is stored.
+struct Committed {
+    group: Vec<Job>,
+    outcomes: Outcomes,
+}
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -89,7 +98,7 @@ impl Writer {
         let mut jobs = self.jobs.lock().await;
         loop {
             match timeout(SETTLE_EVERY, jobs.recv()).await {
-                Ok(Some(first)) => self.work(gather(first, &mut jobs), jobs.len()).await,
+                Ok(Some(first)) => self.work(first, &mut jobs).await,
                 Ok(None) => return,
                 Err(_idle) => {
                     if let Err(error) = self.settle().await {
@@ -103,64 +112,99 @@ impl Writer {
         }
     }
 
-    async fn work(&self, group: Vec<Job>, waiting: usize) {
-        gauge!("ingest_queue_depth").set(u32::try_from(waiting).unwrap_or(u32::MAX));
-        if group.is_empty() {
-            return;
+    /// Commits a job with all that waits, then what waits by then, until nothing does or something fails.
+    async fn work(&self, first: Job, jobs: &mut mpsc::Receiver<Job>) {
+        let group = gather(first, jobs);
+        if let Err(error) = self.settle().await {
+            return self.refuse(group, error);
         }
-        match self.settle().await {
-            Ok(()) => self.commit(group).await,
-            Err(error) => self.refuse(group, error),
-        }
-    }
-
-    /// Commits a group, publishes it and answers its jobs.
-    async fn commit(&self, group: Vec<Job>) {
-        let batches: Vec<_> = group.iter().map(|job| Arc::clone(&job.batch)).collect();
-        let ticks: usize = batches.iter().map(|batch| batch.ticks.len()).sum();
-        #[cfg(feature = "failpoints")]
-        let group = early::acknowledge(group);
-        self.unsettled().batches.clone_from(&batches);
-        let started = self.clock.uptime();
-        let store = Arc::clone(&self.store);
-        let mut append: Append = Box::pin(async move { store.append(batches).await });
-        let outcomes = timeout(COMMIT_PATIENCE, &mut append).await.unwrap_or_else(|elapsed| {
-            // It may still be stored: nothing else is until it is known what became of it.
-            self.unsettled().append = Some(append);
-            Err(StoreError::OutcomeUnknown(elapsed.into()))
-        });
-        histogram!("ingest_commit_seconds").record(self.clock.uptime().saturating_sub(started));
-        histogram!("ingest_commit_ticks").record(u32::try_from(ticks).unwrap_or(u32::MAX));
-        match outcomes {
-            Ok(outcomes) => self.publish_and_answer(group, outcomes).await,
-            Err(error) => {
-                if !matches!(error, StoreError::OutcomeUnknown(_)) {
-                    self.unsettled().batches.clear();
-                }
-                self.refuse(group, error);
+        let mut committed = self.commit(group).await;
+        while let Some(done) = committed.take() {
+            let Ok(first) = jobs.try_recv() else {
+                self.publish_and_answer(done).await;
+                return;
+            };
+            let group = gather(first, jobs);
+            // The commit is polled first, so that the store works while this task publishes.
+            let (next, published) = tokio::join!(self.commit(group), self.publish_and_answer(done));
+            if published {
+                committed = next;
+            } else if let Some(next) = next {
+                // What comes after a commit that is not published is not published either: it stays unsettled.
+                next.answer();
             }
         }
     }
 
-    async fn publish_and_answer(
-        &self,
-        group: Vec<Job>,
-        outcomes: Vec<Result<Appended, StoreError>>,
-    ) {
-        self.trouble.note(false, self.clock.uptime());
+    /// Commits a group; gives nothing when it was refused.
+    async fn commit(&self, group: Vec<Job>) -> Option<Committed> {
+        if group.is_empty() {
+            return None;
+        }
+        let batches: Vec<_> = group.iter().map(|job| Arc::clone(&job.batch)).collect();
+        let ticks: usize = batches.iter().map(|batch| batch.ticks.len()).sum();
+        #[cfg(feature = "failpoints")]
+        let group = early::acknowledge(group);
+        let started = self.clock.uptime();
+        let store = Arc::clone(&self.store);
+        {
+            let mut unsettled = self.unsettled();
+            unsettled.batches.extend_from_slice(&batches);
+            unsettled.append = Some(Box::pin(async move { store.append(batches).await }));
+        }
+        // Without an answer it may still be stored: nothing else is until it is known what became of it.
+        let outcomes = timeout(COMMIT_PATIENCE, self.appended())
+            .await
+            .unwrap_or_else(|elapsed| Err(StoreError::OutcomeUnknown(elapsed.into())));
+        histogram!("ingest_commit_seconds").record(self.clock.uptime().saturating_sub(started));
+        histogram!("ingest_commit_ticks").record(u32::try_from(ticks).unwrap_or(u32::MAX));
+        match outcomes {
+            Ok(outcomes) => {
+                self.trouble.note(false, self.clock.uptime());
+                Some(Committed { group, outcomes })
+            }
+            Err(error) => {
+                if !matches!(error, StoreError::OutcomeUnknown(_)) {
+                    let mut unsettled = self.unsettled();
+                    let before = unsettled.batches.len().saturating_sub(group.len());
+                    unsettled.batches.truncate(before);
+                }
+                self.refuse(group, error);
+                None
+            }
+        }
+    }
+
+    /// Waits for the commit on its way, which stays where a panic leaves it alone until it has answered.
+    async fn appended(&self) -> Result<Outcomes, StoreError> {
+        poll_fn(|context| {
+            let Some(mut append) = self.unsettled().append.take() else {
+                return Poll::Ready(Ok(Outcomes::new()));
+            };
+            let answer = append.as_mut().poll(context);
+            if answer.is_pending() {
+                self.unsettled().append = Some(append);
+            }
+            answer
+        })
+        .await
+    }
+
+    /// Publishes a group and answers its jobs; tells whether it is published.
+    async fn publish_and_answer(&self, committed: Committed) -> bool {
+        let Committed { group, outcomes } = &committed;
         let ticks = group.iter().map(|job| job.batch.ticks.len()).sum();
         let mut stored: Vec<StoredTick> = Vec::with_capacity(ticks);
-        for (job, outcome) in group.iter().zip(&outcomes) {
+        for (job, outcome) in group.iter().zip(outcomes) {
             if let Ok(Appended::Stored(first)) = outcome {
                 stored.extend(numbered(&job.batch, *first));
             }
         }
         #[cfg(feature = "failpoints")]
         chrono_storage::failpoint::hit("before_publish");
-        self.publish(stored).await;
-        for (job, outcome) in group.into_iter().zip(outcomes) {
-            answer(job, outcome.map_err(JobFault::Refused));
-        }
+        let published = self.publish(stored, group.len()).await.is_ok();
+        committed.answer();
+        published
     }
 
     fn refuse(&self, group: Vec<Job>, error: StoreError) {
@@ -176,32 +220,35 @@ impl Writer {
         }
     }
 
-    /// Puts committed ticks, in order of arrival, into the book and on the bus.
-    async fn publish(&self, stored: Vec<StoredTick>) {
+    /// Puts the ticks of the oldest unsettled batches, in order of arrival, into the book and on the bus.
+    ///
+    /// When the bus refuses them they stay unsettled, and are published before the next commit.
+    async fn publish(&self, stored: Vec<StoredTick>, batches: usize) -> Result<(), BusError> {
         let now = self.clock.now();
         let last = stored.last().map(|stored| stored.arrival);
         self.book.apply(&stored, now.minus(LATE_AFTER));
         #[cfg(feature = "failpoints")]
         chrono_storage::failpoint::hit("mid_publish");
-        if let Err(error) = self.bus.publish(stored.into(), now).await {
-            // They stay unsettled, and are published before the next commit.
-            tracing::error!(error = &error as &dyn std::error::Error, "the bus refused a commit");
-            return;
-        }
+        self.bus.publish(stored.into(), now).await.inspect_err(|error| {
+            tracing::error!(error = error as &dyn std::error::Error, "the bus refused a commit");
+        })?;
         let mut unsettled = self.unsettled();
-        unsettled.batches.clear();
+        unsettled.batches.drain(..batches);
         unsettled.published = unsettled.published.max(last.unwrap_or_default());
+        Ok(())
     }
 
-    /// Publishes what the last commit stored without publishing it: rows of its symbols and times whose arrival is
+    /// Publishes what the last commits stored without publishing it: rows of their symbols and times whose arrival is
     /// newer than all that is published.
     async fn settle(&self) -> Result<(), StoreError> {
-        self.await_append().await?;
-        let (places, published) = {
+        if let Err(elapsed) = timeout(SETTLE_EVERY, self.appended()).await {
+            return Err(StoreError::Unavailable(elapsed.into()));
+        }
+        let (places, published, batches) = {
             let unsettled = self.unsettled();
             let ticks = unsettled.batches.iter().flat_map(|batch| &batch.ticks);
             let places: BTreeSet<_> = ticks.map(|tick| (tick.symbol, tick.timestamp)).collect();
-            (places, unsettled.published)
+            (places, unsettled.published, unsettled.batches.len())
         };
         let mut stored = Vec::new();
         for (symbol, at) in places {
@@ -215,31 +262,28 @@ impl Writer {
                 self.store.ticks(&range).await?.into_iter().filter(|row| row.arrival > published),
             );
         }
-        if !self.unsettled().batches.is_empty() {
+        if batches > 0 {
             stored.sort_by_key(|row| row.arrival);
             tracing::warn!(
                 ticks = stored.len(),
                 "ticks of a commit without a known outcome are published"
             );
-            self.publish(stored).await;
+            let published = self.publish(stored, batches).await;
+            return published.map_err(|error| StoreError::Unavailable(error.into()));
         }
         Ok(())
     }
 
-    /// Waits for a commit that has not answered yet, for a while.
-    async fn await_append(&self) -> Result<(), StoreError> {
-        let Some(mut append) = self.unsettled().append.take() else { return Ok(()) };
-        match timeout(SETTLE_EVERY, &mut append).await {
-            Ok(_answered) => Ok(()),
-            Err(elapsed) => {
-                self.unsettled().append = Some(append);
-                Err(StoreError::Unavailable(elapsed.into()))
-            }
-        }
-    }
-
     fn unsettled(&self) -> MutexGuard<'_, Unsettled> {
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Committed {
+    fn answer(self) {
+        for (job, outcome) in self.group.into_iter().zip(self.outcomes) {
+            answer(job, outcome.map_err(JobFault::Refused));
+        }
     }
 }
 
@@ -255,6 +299,7 @@ fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
         }
         next = if ticks < GROUP_TICKS { jobs.try_recv().ok() } else { None };
     }
+    gauge!("ingest_queue_depth").set(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
     group
 }
 
@@ -277,17 +322,19 @@ mod early {
 
     use chrono_domain::Arrival;
     use chrono_storage::Appended;
+    use tokio::sync::oneshot;
 
     use crate::queue::Job;
 
-    pub(super) fn acknowledge(group: Vec<Job>) -> Vec<Job> {
-        if !chrono_storage::failpoint::acknowledges_early() {
-            return group;
+    pub(super) fn acknowledge(mut group: Vec<Job>) -> Vec<Job> {
+        if chrono_storage::failpoint::acknowledges_early() {
+            for job in &mut group {
+                let (nobody, _) = oneshot::channel();
+                let reply = std::mem::replace(&mut job.reply, nobody);
+                drop(reply.send(Ok(Appended::Stored(Arrival(0)))));
+            }
         }
-        for job in group {
-            super::answer(job, Ok(Appended::Stored(Arrival(0))));
-        }
-        Vec::new()
+        group
     }
 }
 

@@ -1,9 +1,11 @@
 //! The writer over the model store, with commits that go wrong.
 
+mod pipeline;
+
 use std::collections::BTreeMap;
 
+use chrono_cache::BusRead;
 use chrono_cache::memory::MemoryBus;
-use chrono_cache::{BusError, BusRead};
 use chrono_domain::{ManualClock, Seq, Symbol, Timestamp};
 use chrono_storage::model::{Fault, ModelStore, ReadFault};
 use chrono_storage::{IdempotencyKey, TickStore};
@@ -278,54 +280,4 @@ async fn names_of_sources_and_workers_are_capped_too() {
     let refused = house.ingest.submit(batch("A/B", &["1"]), None).await;
     let Err(IngestError::AllRefused(faults)) = refused else { panic!("{refused:?}") };
     assert_eq!(faults[0].field, "source");
-}
-
-/// A bus that refuses its first commit.
-struct Rough {
-    bus: MemoryBus,
-    refused: std::sync::atomic::AtomicBool,
-}
-
-#[async_trait::async_trait]
-impl Bus for Rough {
-    fn epoch(&self) -> chrono_domain::Epoch {
-        self.bus.epoch()
-    }
-
-    fn head(&self) -> Seq {
-        self.bus.head()
-    }
-
-    async fn publish(&self, ticks: Arc<[StoredTick]>, at: Timestamp) -> Result<Seq, BusError> {
-        if self.refused.swap(true, std::sync::atomic::Ordering::Relaxed) {
-            self.bus.publish(ticks, at).await
-        } else {
-            Err(BusError::Unavailable("away".into()))
-        }
-    }
-
-    async fn read(&self, after: Seq) -> Result<BusRead, BusError> {
-        self.bus.read(after).await
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_commit_that_the_bus_refused_is_published_once_by_an_idle_writer() {
-    let bus = Arc::new(Rough { bus: MemoryBus::default(), refused: false.into() });
-    let started = Writer::start(
-        IngestSettings::default(),
-        Arc::new(ModelStore::default()),
-        Arc::new(LatestBook::default()),
-        Arc::clone(&bus) as _,
-        Arc::new(ManualClock::new(now())),
-    );
-    let (ingest, writer) = started.await.unwrap();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move { writer.run().await });
-    ingest.submit(batch("A/B", &["1", "2"]), None).await.unwrap();
-    assert_eq!(bus.head(), Seq(0));
-    let BusRead::Entries(entries) = bus.read(Seq(0)).await.unwrap() else { panic!("lost") };
-    assert_eq!((entries.len(), bus.head()), (1, Seq(2)));
-    ingest.submit(batch("A/B", &["3"]), None).await.unwrap();
-    assert_eq!(bus.head(), Seq(3), "nothing is published again");
 }
