@@ -80,9 +80,11 @@ async fn plant(commits: &[Fault], fates: &[Fate]) -> Plant {
     .unwrap();
     let (mut tasks, writer) = (JoinSet::new(), Arc::new(writer));
     tasks.spawn(async move {
+        let mut runs = JoinSet::new();
         loop {
             let writer = Arc::clone(&writer);
-            if tokio::spawn(async move { writer.run().await }).await.is_ok() {
+            runs.spawn(async move { writer.run().await });
+            if runs.join_next().await.is_some_and(|ended| ended.is_ok()) {
                 return;
             }
         }
