@@ -255,6 +255,19 @@ mod tests {
     }
 
     #[test]
+    fn takes_no_byte_but_a_digit_for_a_digit() {
+        for byte in (0..128_u8).filter(|byte| *byte != b'.') {
+            let mark = char::from(byte);
+            for text in [format!("{mark}"), format!("1{mark}2"), format!("1.{mark}")] {
+                let found = Volume::try_new(&text).map(|volume| volume.to_string());
+                let expected =
+                    if byte.is_ascii_digit() { Ok(text) } else { Err(DecimalError::Grammar) };
+                assert_eq!(found, expected);
+            }
+        }
+    }
+
+    #[test]
     fn bounds_the_digits() {
         let long = "1".repeat(10_000_000);
         assert_eq!(Price::try_new(&long), Err(DecimalError::TooLong));

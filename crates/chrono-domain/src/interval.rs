@@ -136,9 +136,20 @@ mod tests {
     }
 
     #[test]
-    fn reads_its_own_names_only() {
-        for interval in Interval::ALL {
-            assert_eq!(interval.name().parse(), Ok(interval));
+    fn reads_its_own_names_only_and_lasts_what_they_say() {
+        let lengths = [
+            ("1m", 1),
+            ("5m", 5),
+            ("15m", 15),
+            ("1h", 60),
+            ("4h", 240),
+            ("1d", 1_440),
+            ("1w", 10_080),
+        ];
+        for (interval, (name, minutes)) in Interval::ALL.into_iter().zip(lengths) {
+            assert_eq!(name.parse(), Ok(interval));
+            assert_eq!(interval.to_string(), name);
+            assert_eq!(interval.duration(), Duration::from_mins(minutes));
         }
         for text in ["", "1M", "2m", "60", "1h "] {
             assert_eq!(text.parse::<Interval>(), Err(IntervalError));

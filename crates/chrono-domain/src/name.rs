@@ -210,6 +210,9 @@ mod tests {
             assert_eq!(Symbol::parse_query(text).unwrap().as_str(), "BTC/USD");
         }
         assert_eq!(Symbol::parse_query("a-b/c").unwrap().as_str(), "A-B/C");
+        let longest = format!("{0}/{0}", "A".repeat(20));
+        assert_eq!(Symbol::parse_query(&longest).unwrap().as_str(), longest);
+        assert!(Symbol::parse_query(&format!("{longest}A")).is_err());
         for text in ["A-B-C", "BTCUSD", "", "Ａ/B"] {
             assert_eq!(Symbol::parse_query(text), Err(NameError::Symbol), "{text:?}");
         }
@@ -226,8 +229,9 @@ mod tests {
 
     #[test]
     fn a_worker_id_is_bounded() {
-        assert!(WorkerId::try_new("binance-worker-001").is_ok());
-        assert!(WorkerId::try_new(&"a".repeat(64)).is_ok());
+        for text in ["binance-worker-001", "A.b_c:9", &"a".repeat(64)] {
+            assert_eq!(WorkerId::try_new(text).unwrap().as_str(), text);
+        }
         for text in ["", "-a", "a/b", "a\n", &"a".repeat(65)] {
             assert_eq!(WorkerId::try_new(text), Err(NameError::Worker), "{text:?}");
         }

@@ -46,3 +46,17 @@ pub struct OrderKey {
     /// The store's number of the tick.
     pub arrival: Arrival,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_sixteen_digits_and_reads_back() {
+        for (number, text) in [(0xab, "00000000000000ab"), (u64::MAX, "ffffffffffffffff")] {
+            assert_eq!(Epoch(number).to_string(), text);
+            assert_eq!(text.parse(), Ok(Epoch(number)));
+        }
+        assert!("epoch".parse::<Epoch>().is_err());
+    }
+}

@@ -142,17 +142,9 @@ pub(crate) fn power_of_ten(exponent: u32) -> I256 {
     if low == exponent { power } else { power * I256::from(10_u128.pow(exponent - low)) }
 }
 
-/// Reads up to 76 digits, in 128 bits as far as they go: wide products are slow.
+/// Reads up to 76 digits.
 fn read_digits(digits: &str) -> I256 {
-    let narrow = |digits: &str| {
-        digits.bytes().fold(0_u128, |sum, digit| sum * 10 + u128::from(digit - b'0'))
-    };
-    match digits.split_at_checked(digits.len().saturating_sub(NARROW_DIGITS as usize)) {
-        Some((high, low)) if !high.is_empty() => {
-            I256::from(narrow(high)) * power_of_ten(NARROW_DIGITS) + I256::from(narrow(low))
-        }
-        _ => I256::from(narrow(digits)),
-    }
+    digits.bytes().fold(I256::ZERO, |sum, digit| sum * 10 + I256::from(digit - b'0'))
 }
 
 #[cfg(test)]
@@ -201,6 +193,29 @@ mod tests {
         assert_eq!(sum.to_string().len(), "4294967296".len() + 30 + ".0".len());
         assert_eq!(ExactSum::parse(&sum.to_string()), Ok(sum));
         assert_eq!(ExactSum::parse(&"9".repeat(41)), Err(SumError));
+    }
+
+    #[test]
+    fn reads_only_digits_that_it_can_hold() {
+        let (whole, places) = ("9".repeat(40), "9".repeat(36));
+        for text in ["0", "0.0", &format!("0.{places}"), &format!("{whole}.{places}")] {
+            assert_eq!(ExactSum::parse(text).unwrap().to_string(), text);
+        }
+        let (long, fine) = (format!("{whole}9"), format!("0.{places}9"));
+        for text in ["", ".", ".5", "-1", "1e5", "1.x", ":", "/", "1.2.3", &long, &fine] {
+            assert_eq!(ExactSum::parse(text), Err(SumError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn takes_only_parts_from_zero_up_with_36_places_at_most() {
+        let parts = |integer: I256, scale| ExactSum::try_from_parts(integer.to_le_bytes(), scale);
+        for (integer, scale, text) in [(0, 2, "0.00"), (1, 0, "1"), (12, 1, "1.2")] {
+            assert_eq!(parts(I256::new(integer), scale).unwrap().to_string(), text);
+        }
+        for (integer, scale) in [(I256::MINUS_ONE, 36), (I256::ZERO, 37), (I256::MAX, 35)] {
+            assert_eq!(parts(integer, scale), Err(SumError));
+        }
     }
 
     proptest! {

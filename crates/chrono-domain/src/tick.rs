@@ -139,6 +139,21 @@ mod tests {
         );
     }
 
+    #[test]
+    fn carries_its_metadata_as_it_was_taken() {
+        let tick = Tick::try_new(
+            Symbol::try_new("A/B").unwrap(),
+            Source::try_new("s").unwrap(),
+            Price::try_new("1").unwrap(),
+            None,
+            Timestamp::MIN,
+        );
+        let text = r#"{"b":1,"a":2}"#;
+        let tick = tick.unwrap().with_metadata(Some(Metadata::from_canonical(text)));
+        assert_eq!(tick.metadata.as_ref().map(Metadata::as_str), Some(text));
+        assert_eq!(tick.with_metadata(None).metadata, None);
+    }
+
     proptest::proptest! {
         #[test]
         fn judges_a_notional_as_the_wide_integers_do(
