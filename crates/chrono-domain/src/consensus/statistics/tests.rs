@@ -58,6 +58,16 @@ fn a_long_window_of_small_steps_stays_exact() {
     assert_eq!(of(&units), Statistics { median: 2, mean: 2, std_dev: Some(2) });
 }
 
+#[test]
+fn the_floor_roots_of_the_smallest_and_the_largest_are_right() {
+    for value in 0..1_000_u128 {
+        assert_eq!(floor_root(U256::new(value)), U256::new(value.isqrt()));
+    }
+    for value in [U256::MAX, U256::MAX << 128] {
+        assert_eq!(floor_root(value), U256::new(u128::MAX));
+    }
+}
+
 proptest! {
     #[test]
     fn a_floor_root_is_the_largest_whose_square_fits(high in 0_u128..1 << 114, low: u128) {
