@@ -74,3 +74,19 @@ impl FromIterator<Feed> for Window {
         window
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Arrival, Timestamp};
+
+    #[test]
+    fn a_row_that_names_no_source_counts_for_nothing() {
+        let key = OrderKey { timestamp: Timestamp::MIN, arrival: Arrival(1) };
+        let row = |source_idx| WindowRow { source_idx, price: Price::try_new("1").unwrap(), key };
+        let sources = vec![Source::try_new("a").unwrap()];
+        let window = Window { sources, rows: vec![row(1), row(0), row(u32::MAX)] };
+        assert_eq!(window.named().collect::<Vec<_>>(), [&row(0)]);
+        assert_eq!(window.newest_of(window.rows.iter()).len(), 1);
+    }
+}
