@@ -204,9 +204,7 @@ impl Session {
             self.client.set_flow(Flow::Open);
         }
         let Unwritten { updates, oldest } = std::mem::take(&mut self.unwritten);
-        if updates > 0 {
-            self.client.note_written(updates, oldest);
-        }
+        self.client.note_written(updates, oldest);
     }
 
     /// Notes that a chunk was handed to a writer which asks again when it has room.

@@ -171,6 +171,26 @@ fn fifty_clients_that_wait_as_told_are_refused_no_second_time() {
 }
 
 #[test]
+fn a_minute_ends_at_its_last_millisecond_for_whoever_counts_on() {
+    for at_ms in [WINDOW_MS, WINDOW_MS + 1, u64::MAX] {
+        let last = window::decide(10, 4, WINDOW_MS - 1, limit(10));
+        assert_eq!(window::decide(10, 4, at_ms, limit(10)), last);
+    }
+}
+
+#[test]
+fn after_a_flood_the_tables_hold_room_for_twice_a_quiet_minute() {
+    let mut shard = Shard::default();
+    for (minute, buckets) in [(1, 10_000), (2, 100), (3, 100)] {
+        shard.turn(minute);
+        for number in 0..buckets {
+            shard.count(bucket(number), 0, limit(1), usize::MAX);
+        }
+    }
+    assert!((200..1_000).contains(&shard.now.capacity()), "{}", shard.now.capacity());
+}
+
+#[test]
 fn an_ipv6_customer_is_one() {
     let address = |text: &str| customer_of(text.parse().unwrap());
     assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2:ffff::9"));
@@ -263,21 +283,23 @@ proptest! {
     }
 
     #[test]
-    fn retry_after_is_no_longer_than_it_must_be(
-        requests in 1_u32..50, last in 0_u32..60, at_ms in 0..WINDOW_MS,
+    fn a_decision_tells_the_first_whole_seconds_that_are_enough(
+        requests in 1_u32..50, last in 0_u32..60, now in 0_u32..60, at_ms in 0..WINDOW_MS,
     ) {
-        let (last, mut now) = (last.min(requests), 0);
-        let mut decision = window::decide(last, now, at_ms, limit(requests));
-        while decision.allowed {
-            now += 1;
-            decision = window::decide(last, now, at_ms, limit(requests));
-        }
-        let sooner_ms = at_ms + u64::from(decision.retry_after_s - 1) * 1_000;
-        let (last, now) = match sooner_ms / WINDOW_MS {
-            0 => (last, now),
-            1 => (now, 0),
-            _ => (0, 0),
+        let decision = window::decide(last, now, at_ms, limit(requests));
+        let passed = now + u32::from(decision.allowed);
+        let passes = |after_s: &u32| {
+            let ms = at_ms + 1_000 * u64::from(*after_s);
+            let (last, now) = match ms / WINDOW_MS {
+                0 => (last, passed),
+                1 => (passed, 0),
+                _ => (0, 0),
+            };
+            window::decide(last, now, ms % WINDOW_MS, limit(requests)).allowed
         };
-        prop_assert!(!window::decide(last, now, sooner_ms % WINDOW_MS, limit(requests)).allowed);
+        let retry_s = if decision.allowed { Some(0) } else { (0..=120).find(passes) };
+        prop_assert_eq!(Some(decision.retry_after_s), retry_s);
+        let minute_s = u32::try_from((WINDOW_MS - at_ms).div_ceil(1_000)).unwrap();
+        prop_assert_eq!(Some(decision.reset_s), (minute_s..=120).find(passes));
     }
 }

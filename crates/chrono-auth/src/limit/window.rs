@@ -40,8 +40,7 @@ fn free(last: u32, now: u32, at_ms: u64, limit: u32) -> u32 {
 
 /// Gives the milliseconds until one request passes if none is sent before.
 fn wait_ms(last: u32, now: u32, at_ms: u64, limit: u32) -> u64 {
-    let this_minute = earliest(last, now, limit).filter(|&from_ms| from_ms < WINDOW_MS);
-    let from_ms = this_minute.unwrap_or_else(|| {
+    let from_ms = earliest(last, now, limit).unwrap_or_else(|| {
         // This minute's count is then the last one's; it weighs nothing at the latest when that minute ends too.
         WINDOW_MS + earliest(now, 0, limit).unwrap_or(WINDOW_MS)
     });

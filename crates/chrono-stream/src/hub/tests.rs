@@ -1,5 +1,6 @@
 //! The hub's promises, without sockets and without time.
 
+mod conversations;
 mod promises;
 mod reading;
 mod schedules;

@@ -88,6 +88,10 @@ impl Talk {
         self.told()
     }
 
+    fn until(&mut self, uptime: Duration) {
+        self.clock.advance(uptime.saturating_sub(self.clock.uptime()));
+    }
+
     fn wait(&mut self, millis: u64) -> bool {
         self.clock.advance(Duration::from_millis(millis));
         self.session.tick()
@@ -248,6 +252,73 @@ fn answers_that_are_read_may_be_many() {
         talk.says(&ping);
     }
     assert_eq!(talk.session.closing(), None);
+}
+
+#[test]
+fn as_many_answers_wait_as_fit_however_many_were_read_before() {
+    let mut talk = Talk::with(
+        StreamSettings { messages_burst: 1_000_000, ..StreamSettings::default() },
+        Peer::Talking,
+    );
+    talk.auth(Some("key"));
+    talk.told();
+    // The answer takes 64 bytes, and the bound is a multiple of them.
+    let ping = json!({ "action": "ping", "id": "x".repeat(41) }).to_string();
+    assert_eq!(talk.says(&ping).len(), 1);
+    for _ in 0..NOTICE_BYTES_MAX / 64 {
+        assert!(talk.session.hear(&ping).is_none());
+    }
+    assert_eq!((talk.session.notice_bytes, NOTICE_BYTES_MAX), (65_536, 65_536));
+    assert_eq!(talk.session.closing(), None);
+    assert!(talk.session.hear(&ping).is_none());
+    assert_eq!(talk.session.closing(), Some(CloseReason::AnswersUnread));
+    for left in (0..NOTICE_BYTES_MAX / 64).rev() {
+        let mut batch = Batch::new(1);
+        assert_eq!(talk.session.take(&mut batch), left > 0);
+        assert_eq!(batch.into_items().len(), 1);
+    }
+}
+
+#[test]
+fn something_is_due_at_every_deadline_and_nothing_before() {
+    let mut talk = Talk::known();
+    // When, whether a ping, how many heartbeats; the peer answers pings, stalls once, and at last for good.
+    let story = [
+        (20_000, true, 0),
+        (30_000, false, 1),
+        (40_000, true, 0),
+        (60_000, true, 1),
+        (80_000, true, 0),
+        (90_000, false, 0),
+        (90_100, false, 0),
+        (90_200, false, 1),
+        (100_000, true, 0),
+        (120_000, true, 0),
+        (120_200, false, 1),
+    ];
+    for (at_ms, pinged, beats) in story {
+        let at = talk.session.next_deadline();
+        talk.until(at.saturating_sub(Duration::from_millis(1)));
+        assert!(!talk.session.tick() && talk.session.notices.is_empty(), "before {at:?}");
+        talk.until(at);
+        let done = (at.as_millis(), talk.session.tick(), talk.session.notices.len());
+        assert_eq!(done, (at_ms, pinged, beats));
+        assert!(!pinged || talk.session.hear_noise());
+        match at_ms {
+            80_000 | 120_200 => talk.session.blocked(),
+            90_000 => {}
+            _ => assert_eq!(talk.told().len(), beats),
+        }
+    }
+    assert_eq!(talk.session.closing(), None);
+    while talk.session.closing().is_none() {
+        let at = talk.session.next_deadline();
+        assert!(at > talk.clock.uptime());
+        talk.until(at);
+        talk.session.tick();
+    }
+    assert_eq!(talk.clock.uptime(), Duration::from_millis(150_200));
+    assert_eq!(talk.session.closing(), Some(CloseReason::NoProgress));
 }
 
 #[test]
