@@ -358,6 +358,18 @@ mod tests {
     }
 
     #[test]
+    fn refuses_the_days_that_no_month_has() {
+        for year in 1969..=2401 {
+            for (month, day) in
+                (0..=13).flat_map(|month| [0, 29, 30, 31, 32].map(|day| (month, day)))
+            {
+                let text = format!("{year}-{month:02}-{day:02}T00:00:00Z");
+                assert_eq!(parse_usual(text.as_bytes()), oracle(&text).ok(), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn reads_a_time_with_any_byte_or_pair_of_digits_changed_as_another_parser_does() {
         let usual = "2024-02-29T23:59:59.123456Z";
         let same = |at: usize, length: usize, piece: &str| {
