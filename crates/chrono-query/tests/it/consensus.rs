@@ -50,6 +50,15 @@ async fn writes_the_spec_s_answer_and_more() {
 }
 
 #[tokio::test]
+async fn a_time_may_be_now_and_not_a_microsecond_later() {
+    let house = house().await;
+    let answer = house.kept.consensus(&query(Some(NOW))).await.unwrap();
+    assert_eq!((answer.prices[0].at, answer.prices[0].num_feeds), (at(NOW), 3));
+    let later = house.kept.consensus(&query(Some("2025-10-09T12:34:56.789001Z"))).await;
+    assert!(matches!(later, Err(QueryError::Invalid { field: "timestamp", .. })));
+}
+
+#[tokio::test]
 async fn explains_every_vote() {
     let query = ConsensusQuery { explain: Explain::Votes, ..query(None) };
     let answer = json(&house().await.kept.consensus_json(&query).await.unwrap());
@@ -268,6 +277,29 @@ async fn a_third_computation_waits_for_one_of_two() {
     drop(first);
     let answer = third.await.unwrap();
     assert_eq!(answer.prices[0].num_feeds, 3);
+}
+
+#[tokio::test]
+async fn a_tick_that_comes_in_during_a_read_leaves_the_stored_answer_to_the_recorder() {
+    let house = house().await;
+    house.post(tick("kraken", at("2025-10-09T12:34:54Z"), "67231.00")).await;
+    house.advance_ms(5_000);
+    house.record().await;
+    let (latest, past) = (query(None), query(Some("2025-10-09T12:34:55Z")));
+    let mut first = Box::pin(house.kept.consensus(&latest));
+    let mut second = Box::pin(house.kept.consensus(&latest));
+    house.store.next_read(ReadFault::Hang);
+    house.store.next_read(ReadFault::Hang);
+    assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+    let mut third = Box::pin(house.kept.consensus(&past));
+    assert!(poll(third.as_mut()).is_pending(), "it has read what is stored, and waits to compute");
+    house.post(tick("kraken", at("2025-10-09T12:34:30Z"), "67235.00")).await;
+    drop(first);
+    let found = third.await.unwrap().prices.remove(0);
+    assert_eq!((found.revision, found.num_feeds), (None, 6));
+    let time = at("2025-10-09T12:34:55Z");
+    let stored = house.store.snapshot(symbol("BTC/USD"), time).await.unwrap().unwrap();
+    assert_eq!((stored.revision, stored.num_feeds), (0, 5));
 }
 
 fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {

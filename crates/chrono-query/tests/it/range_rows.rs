@@ -1,7 +1,10 @@
 //! What a row of a range says, and which ranges are refused.
 
+use std::time::Duration;
+
 use chrono_domain::Interval;
 use chrono_query::{BucketStatus, Gaps, QueryError, RangeQuery, Series};
+use chrono_storage::model::ReadFault;
 use chrono_storage::{Detail, Order};
 
 use crate::house::{House, at, json, source, symbol, tick, tick_of, with_metadata};
@@ -142,6 +145,8 @@ async fn bounds_span_and_rows() {
     let years_2 = query("2023-10-09T00:00:00Z", "2025-10-09T00:00:00Z");
     let more = query("2023-10-08T00:00:00Z", "2025-10-09T00:00:01Z");
     assert_eq!([field(&years_2, candles).await, field(&more, candles).await], ["", "from"]);
+    let moment = query("2025-10-09T00:00:00Z", "2025-10-09T00:00:00Z");
+    assert_eq!([field(&moment, ticks).await, field(&moment, candles).await], ["", ""]);
     let backwards = query("2025-10-09T00:00:01Z", "2025-10-09T00:00:00Z");
     assert_eq!(field(&backwards, ticks).await, "from");
     for (limit, expected) in [(0, "limit"), (1, ""), (10_000, ""), (10_001, "limit")] {
@@ -171,6 +176,19 @@ async fn a_gap_is_flat_at_the_close_before_it() {
         (&row["volume"], &row["vwap"]),
         (&serde_json::Value::Null, &serde_json::Value::Null)
     );
+}
+
+#[tokio::test]
+async fn the_close_before_a_page_is_read_only_where_its_oldest_bucket_may_be_empty() {
+    let house = house().await;
+    for (from, reads) in [("2025-10-09T10:10:00Z", 1), ("2025-10-09T10:09:00Z", 2)] {
+        // The read after those that are meant to be would fail.
+        (0..reads).for_each(|_| house.store.next_read(ReadFault::Late(Duration::ZERO)));
+        house.store.next_read(ReadFault::Unavailable);
+        let query = query(from, "2025-10-09T10:12:00Z");
+        assert!(house.fresh.candles(&query, Interval::M1, Gaps::Fill).await.is_ok());
+        assert!(house.fresh.candles(&query, Interval::M1, Gaps::Fill).await.is_err());
+    }
 }
 
 #[tokio::test]
