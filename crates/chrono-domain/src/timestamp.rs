@@ -229,7 +229,7 @@ struct Text {
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, micros) = (self.at.0 / SECOND, self.at.0 % SECOND);
+        let (seconds, micros) = (self.at.0 / SECOND, self.at.0);
         let (year, month, day) = date_of(seconds / 86_400);
         let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
         let digit = |number: i64| u8::try_from(number % 10).map_or(b'0', |digit| b'0' + digit);
