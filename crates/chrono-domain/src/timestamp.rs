@@ -229,6 +229,7 @@ struct Text {
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Of all microseconds the last six digits are shown.
         let (seconds, micros) = (self.at.0 / SECOND, self.at.0);
         let (year, month, day) = date_of(seconds / 86_400);
         let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);

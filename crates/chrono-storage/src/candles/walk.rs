@@ -105,6 +105,8 @@ mod tests {
                     prop_assert_eq!((rest.from..rest.until).contains(&micros), wanted(micros), "{}", micros);
                 }
             }
+            let length = micros(interval).unsigned_abs();
+            let mut buckets_max = u64::try_from(limit.max(1)).unwrap();
             while !walk.rest().is_empty() {
                 let rest = walk.rest();
                 let window = walk.step(if newest_first { rest.until - 1 } else { rest.from });
@@ -113,6 +115,10 @@ mod tests {
                 prop_assert_eq!(near, if newest_first { rest.until } else { rest.from });
                 let whole = bucket(interval, far).from == far;
                 prop_assert!(whole || walk.rest().is_empty());
+                let starts = [window.from, window.until - 1].map(|micros| bucket(interval, micros).from);
+                let buckets = starts[1].abs_diff(starts[0]).div_ceil(length) + 1;
+                prop_assert!(buckets == buckets_max || (buckets < buckets_max && walk.rest().is_empty()));
+                buckets_max = (buckets_max * 2).min(BUCKETS_MAX.unsigned_abs());
             }
         }
     }
