@@ -207,6 +207,21 @@ fn a_loss_of_the_bus_is_a_gap_for_everyone() {
 }
 
 #[test]
+fn a_loss_that_the_ring_has_outrun_is_one_gap() {
+    let mut desk = Desk::new(small());
+    let (latest, all) = (desk.client(&["A/X"], Mode::Latest), desk.client(&["A/X"], Mode::All));
+    for client in [&latest, &all] {
+        client.set_flow(Flow::Blocked);
+    }
+    desk.hub.skip_to(Seq(5), &desk.book);
+    desk.publish(&[("A/X", "s", 1); 8]);
+    for client in [&latest, &all] {
+        client.set_flow(Flow::Open);
+        assert_eq!(drain(client), ["gap 0-13", "s13"]);
+    }
+}
+
+#[test]
 fn a_hole_between_entries_is_a_loss() {
     let desk = Desk::new(small());
     let client = desk.client(&["A/X"], Mode::All);
