@@ -91,6 +91,16 @@ fn a_flood_of_buckets_stays_bounded_and_passes_no_more() {
     assert!(limiter.buckets() <= 160);
 }
 
+#[test]
+fn buckets_of_this_minute_and_the_last_are_held_and_no_older_ones() {
+    let (clock, limiter) = limiter(160);
+    for (minutes, held) in [(0, 10), (1, 20), (2, 10)] {
+        clock.advance(Duration::from_mins(minutes));
+        (0..10).for_each(|number| assert!(limiter.check(bucket(number), limit(3)).allowed));
+        assert_eq!(limiter.buckets(), held);
+    }
+}
+
 /// How many of these times, in order, lie within 60 s at most.
 fn busiest_minute(passed_ms: &[u64]) -> usize {
     let end = |from: u64| passed_ms.partition_point(|&ms| ms < from + WINDOW_MS);
