@@ -141,6 +141,10 @@ fn a_burst_before_the_border_of_a_minute_leaves_less_than_twice_the_limit() {
         for now_ms in (first_ms..3 * WINDOW_MS).step_by(10) {
             while limiter.check(bucket(1), limit(LIMIT)).allowed {
                 passed_ms.push(now_ms);
+                assert!(
+                    passed_ms.len() <= 3 * LIMIT as usize,
+                    "more than the limit of each minute"
+                );
             }
             clock.advance(Duration::from_millis(10));
         }
