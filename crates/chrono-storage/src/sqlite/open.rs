@@ -308,6 +308,8 @@ impl StoreFile {
         let connection = Connection::open_with_flags(&self.settings.path, flags)?;
         connection.busy_timeout(self.settings.busy_timeout)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        // Else a statement with a bound limit of a range is compiled anew whenever another value is bound.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         // A memory map of a file that shrinks or fails ends the process with a signal.
         connection.pragma_update(None, "mmap_size", 0)?;
         connection.pragma_update(None, "cache_size", CACHE_KIB)?;
