@@ -281,20 +281,28 @@ fn as_many_answers_wait_as_fit_however_many_were_read_before() {
 
 #[test]
 fn something_is_due_at_every_deadline_and_nothing_before() {
-    let mut talk = Talk::known();
+    let settings = StreamSettings {
+        heartbeat_interval: Duration::from_mins(1),
+        ping_interval: Duration::from_secs(40),
+        progress_deadline: Duration::from_secs(50),
+        ..StreamSettings::default()
+    };
+    let mut talk = Talk::with(settings, Peer::Talking);
+    talk.auth(Some("key"));
+    talk.told();
     // When, whether a ping, how many heartbeats; the peer answers pings, stalls once, and at last for good.
     let story = [
-        (20_000, true, 0),
-        (30_000, false, 1),
         (40_000, true, 0),
-        (60_000, true, 1),
+        (60_000, false, 1),
         (80_000, true, 0),
-        (90_000, false, 0),
-        (90_100, false, 0),
-        (90_200, false, 1),
-        (100_000, true, 0),
-        (120_000, true, 0),
-        (120_200, false, 1),
+        (120_000, true, 1),
+        (160_000, true, 0),
+        (180_000, false, 0),
+        (180_100, false, 0),
+        (180_200, false, 1),
+        (200_000, true, 0),
+        (240_000, true, 0),
+        (240_200, false, 1),
     ];
     for (at_ms, pinged, beats) in story {
         let at = talk.session.next_deadline();
@@ -305,19 +313,19 @@ fn something_is_due_at_every_deadline_and_nothing_before() {
         assert_eq!(done, (at_ms, pinged, beats));
         assert!(!pinged || talk.session.hear_noise());
         match at_ms {
-            80_000 | 120_200 => talk.session.blocked(),
-            90_000 => {}
+            160_000 | 240_200 => talk.session.blocked(),
+            180_000 => {}
             _ => assert_eq!(talk.told().len(), beats),
         }
     }
     assert_eq!(talk.session.closing(), None);
-    while talk.session.closing().is_none() && talk.clock.uptime() < Duration::from_secs(200) {
+    while talk.session.closing().is_none() && talk.clock.uptime() < Duration::from_mins(10) {
         let at = talk.session.next_deadline();
         assert!(at > talk.clock.uptime());
         talk.until(at);
         talk.session.tick();
     }
-    assert_eq!(talk.clock.uptime(), Duration::from_millis(150_200));
+    assert_eq!(talk.clock.uptime(), Duration::from_millis(290_200));
     assert_eq!(talk.session.closing(), Some(CloseReason::NoProgress));
 }
 
@@ -346,6 +354,7 @@ fn a_silent_peer_is_pinged_and_then_given_up() {
     assert!(!talk.wait(19_999));
     assert!(talk.wait(1));
     assert!(!talk.wait(9_999));
+    assert_eq!(talk.session.closing(), None);
     assert!(talk.session.hear_noise());
     assert!(!talk.wait(19_999));
     assert!(talk.wait(1));
