@@ -70,9 +70,9 @@ impl Core {
     /// Declares what cannot be sent any more, and queues the current values in its place.
     fn gap(&mut self, id: ClientId, state: &mut State, batch: &mut Batch) {
         let from = state.position(self.head);
-        // After a loss of the bus the ring may go on from there; a client that the ring outran starts afresh.
-        let resumable = from < self.floor && self.ring.reaches(self.floor);
-        let to = if resumable { self.floor } else { self.head };
+        // After a loss of the bus the ring may go on from there; a client that the ring outran, and the loss with it,
+        // starts afresh.
+        let to = if self.ring.reaches(self.floor) { self.floor } else { self.head };
         if let Some(behind) = &mut state.behind {
             behind.synced = to;
         }
