@@ -168,11 +168,11 @@ fn with_store<T>(
     path: &Path,
     work: impl FnOnce(&SqliteStore) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let (store, Lanes { writer, readers }) =
+    let (store, Lanes { writer, readers, upkeep }) =
         SqliteStore::open(Settings::new(path), &SystemClock::new())?;
     std::thread::scope(|scope| {
         scope.spawn(|| writer.run());
-        for lane in &readers {
+        for lane in readers.iter().chain([&upkeep]) {
             scope.spawn(|| lane.run());
         }
         let done = work(&store);

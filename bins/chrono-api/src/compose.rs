@@ -26,6 +26,7 @@ use crate::descriptors::Places;
 use crate::edge::{Edge, Gate, Origins, Route};
 use crate::http::{Server, Settings as HttpSettings, Tls};
 use crate::key_file::make_first_keys;
+use crate::priority;
 use crate::routes;
 use crate::stream::StreamService;
 use crate::supervisor::{Policy, Supervisor};
@@ -323,6 +324,10 @@ fn open_store(
     for (lane, name) in lanes.readers.into_iter().zip(READERS) {
         supervisor.thread(name, move || lane.run());
     }
+    supervisor.thread("store-upkeep", move || {
+        priority::step_back();
+        lanes.upkeep.run();
+    });
     let (halting, closing) = (supervisor.halting(), Arc::clone(&store));
     supervisor.task("store-close", Policy::ToEnd, move || {
         let (halting, closing) = (halting.clone(), Arc::clone(&closing));

@@ -15,6 +15,7 @@ mod key_file;
 mod keys_command;
 mod migrate;
 pub mod observe;
+mod priority;
 mod reading;
 pub mod routes;
 pub mod run;

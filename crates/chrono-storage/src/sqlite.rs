@@ -1,4 +1,4 @@
-//! The embedded store: one SQLite file, one thread that writes, some that read.
+//! The embedded store: one SQLite file, one thread that writes, some that read, and one that reads for cycles.
 //!
 //! A commit is one row of a log, and what it says is kept in memory too. Cycles seal what is in memory into pages, each
 //! a blob with some of a symbol's ticks, or candles, in order; a read joins the pages with memory. The file is in WAL
@@ -12,7 +12,7 @@
 //! let (store, lanes) = SqliteStore::open(Settings::new(dir.path().join("chrono.db")), &clock)?;
 //! std::thread::scope(|scope| {
 //!     scope.spawn(|| lanes.writer.run());
-//!     lanes.readers.iter().for_each(|lane| drop(scope.spawn(|| lane.run())));
+//!     lanes.readers.iter().chain([&lanes.upkeep]).for_each(|lane| drop(scope.spawn(|| lane.run())));
 //!     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 //!     let stats = runtime.block_on(store.stats())?;
 //!     store.close();
@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_domain::{Clock, StoredTick, Symbol, Timestamp};
+use crossbeam_channel::Receiver;
 use rusqlite::{Connection, Transaction};
 use tokio::time::{sleep, timeout};
 
@@ -95,6 +96,8 @@ pub use visit::{Moment, Visit, VisitedTick};
 #[cfg(not(feature = "failpoints"))]
 const fn hit(_place: &str) {}
 
+/// Parts of a cycle that may wait: one is at work, and one that was given up may stand before it.
+const UPKEEP_WAITING_MAX: usize = 4;
 /// All that memory may hold, in the parts that its fullness is told in.
 const FULL: u32 = 1_000;
 /// From here on cycles hurry and appends slow down.
@@ -108,6 +111,7 @@ const SLOWEST_APPEND: Duration = Duration::from_millis(200);
 pub struct SqliteStore {
     writer: Calls<Writer>,
     reader: Calls<Reader>,
+    upkeep: Calls<Reader>,
     memory: Arc<Memory>,
     health: Arc<Health>,
     wal: Arc<WalLength>,
@@ -123,6 +127,8 @@ pub struct Lanes {
     pub writer: WriterLane,
     /// Those that read; which of them serves a call is open.
     pub readers: Vec<ReaderLane>,
+    /// The one that reads, packs and frees for cycles. Nobody waits for it: it may run at a lower priority.
+    pub upkeep: ReaderLane,
 }
 
 impl SqliteStore {
@@ -135,10 +141,12 @@ impl SqliteStore {
     pub fn open(settings: Settings, clock: &dyn Clock) -> Result<(Self, Lanes), OpenError> {
         let (writer, write_jobs) = lane::queue(settings.writes_waiting_max);
         let (reader, read_jobs) = lane::queue(settings.reads_waiting_max);
+        let (upkeep, upkeep_jobs) = lane::queue(UPKEEP_WAITING_MAX);
         let file = Arc::new(StoreFile::open(settings, clock)?);
         let store = Self {
             writer,
             reader,
+            upkeep,
             memory: Arc::clone(&file.memory),
             health: Arc::clone(&file.health),
             wal: Arc::clone(&file.wal),
@@ -146,15 +154,16 @@ impl SqliteStore {
             settings: file.settings.clone(),
             wal_path: file.beside("-wal"),
         };
-        let (ended, ends) = crossbeam_channel::bounded(file.settings.readers.get());
-        let reader_lane = || {
-            let (jobs, file) = (read_jobs.clone(), Arc::clone(&file));
+        let count = file.settings.readers.get();
+        let (ended, ends) = crossbeam_channel::bounded(count + 1);
+        let lane = |jobs: &Receiver<_>| {
+            let (jobs, file) = (jobs.clone(), Arc::clone(&file));
             ReaderLane { jobs, file, ended: ended.clone() }
         };
-        let readers =
-            std::iter::repeat_with(reader_lane).take(file.settings.readers.get()).collect();
+        let readers = std::iter::repeat_with(|| lane(&read_jobs)).take(count).collect();
+        let upkeep = lane(&upkeep_jobs);
         let writer = WriterLane { jobs: write_jobs, file, readers: ends };
-        Ok((store, Lanes { writer, readers }))
+        Ok((store, Lanes { writer, readers, upkeep }))
     }
 
     /// Takes no more calls; the lanes finish what waits and return, the writer last.
@@ -163,6 +172,7 @@ impl SqliteStore {
     pub fn close(&self) {
         self.writer.close();
         self.reader.close();
+        self.upkeep.close();
         self.memory.tell();
     }
 
@@ -189,25 +199,15 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Reader) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.on_reader(work).await.map_err(Fault::of_read)
+        on(&self.reader, work).await.map_err(Fault::of_read)
     }
 
-    /// Runs work on a reader's lane.
-    ///
-    /// # Cancel safety
-    /// Work whose caller has gone is stopped soon, so that it does not hold up those who wait for the reader.
-    async fn on_reader<T: Send + 'static>(
+    /// Runs a part of a cycle that does not write, where no read waits for it.
+    async fn on_upkeep<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        // It lives for as long as this future does.
-        let caller = Arc::new(());
-        let wanted_by = Arc::downgrade(&caller);
-        let look = |reader: &mut Reader| {
-            reader.serve(wanted_by)?;
-            work(reader)
-        };
-        self.reader.call(look).await
+        on(&self.upkeep, work).await
     }
 
     /// Refuses what only the owner of the file does: others have no part in its memory.
@@ -249,6 +249,24 @@ impl SqliteStore {
         };
         part(load.ticks, limits.ticks).max(part(load.log_bytes, limits.log_bytes))
     }
+}
+
+/// Runs work on a lane that reads.
+///
+/// # Cancel safety
+/// Work whose caller has gone is stopped soon, so that it does not hold up those who wait for the lane.
+async fn on<T: Send + 'static>(
+    lane: &Calls<Reader>,
+    work: impl FnOnce(&Reader) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    // It lives for as long as this future does.
+    let caller = Arc::new(());
+    let wanted_by = Arc::downgrade(&caller);
+    let look = |reader: &mut Reader| {
+        reader.serve(wanted_by)?;
+        work(reader)
+    };
+    lane.call(look).await
 }
 
 #[async_trait::async_trait]

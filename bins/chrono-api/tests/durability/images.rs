@@ -88,7 +88,7 @@ pub(crate) fn with_store<T>(
         .with_context(|| format!("{} does not open", path.display()))?;
     thread::scope(|scope| {
         scope.spawn(|| lanes.writer.run());
-        for lane in &lanes.readers {
+        for lane in lanes.readers.iter().chain([&lanes.upkeep]) {
             scope.spawn(|| lane.run());
         }
         let done = catch_unwind(AssertUnwindSafe(|| work(&store)));

@@ -35,7 +35,7 @@ impl Office {
         let settings = Settings { access: Access::Tool, ..Settings::new(dir.join("chrono.db")) };
         let (store, lanes) = SqliteStore::open(settings, clock.as_ref()).unwrap();
         Builder::new().spawn(move || lanes.writer.run()).unwrap();
-        for lane in lanes.readers {
+        for lane in lanes.readers.into_iter().chain([lanes.upkeep]) {
             Builder::new().spawn(move || lane.run()).unwrap();
         }
         let store = Arc::new(store);

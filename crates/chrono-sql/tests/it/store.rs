@@ -35,7 +35,9 @@ impl Server {
         let mut threads = vec![Builder::new().spawn(move || lanes.writer.run()).unwrap()];
         let serve =
             |lane: chrono_storage::sqlite::ReaderLane| Builder::new().spawn(move || lane.run());
-        threads.extend(lanes.readers.into_iter().map(|lane| serve(lane).unwrap()));
+        threads.extend(
+            lanes.readers.into_iter().chain([lanes.upkeep]).map(|lane| serve(lane).unwrap()),
+        );
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { store: Arc::new(store), threads, runtime, dir }
     }

@@ -154,7 +154,7 @@ async fn freeze(store: &SqliteStore) -> Result<Stage, Fault> {
 ///
 /// What fails is tried again: a cycle does not depend on it.
 async fn bring_over(store: &SqliteStore) {
-    let copied = store.on_reader(Reader::bring_over).await;
+    let copied = store.on_upkeep(Reader::bring_over).await;
     let settle = |writer: &mut Writer| {
         writer.bring_over();
         Ok(())
@@ -176,7 +176,7 @@ async fn write_pages(
     if ready.is_empty() {
         let from = next.unwrap_or_default();
         let encode = move |reader: &Reader| encode(reader, &frozen, from, settings);
-        (ready, next) = store.on_reader(encode).await?;
+        (ready, next) = store.on_upkeep(encode).await?;
     }
     let slice: Vec<_> = ready.drain(..settings.slice.min(ready.len())).collect();
     let write = move |writer: &mut Writer| {
@@ -261,7 +261,7 @@ async fn publish(store: &SqliteStore, frozen: Arc<Generation>) -> Result<Stage, 
         drop(frozen);
         Ok(())
     };
-    let freed = store.on_reader(free).await;
+    let freed = store.on_upkeep(free).await;
     freed.or_else(|fault| if matches!(fault, Fault::Full) { Ok(()) } else { Err(fault) })?;
     Ok(Stage::START)
 }

@@ -40,7 +40,7 @@ pub struct WriterLane {
     pub(super) readers: Receiver<()>,
 }
 
-/// One of the threads that read: [`ReaderLane::run`] is its whole body.
+/// A thread that reads: [`ReaderLane::run`] is its whole body.
 #[derive(Debug)]
 pub struct ReaderLane {
     pub(super) jobs: Receiver<Job<Reader>>,
@@ -73,7 +73,8 @@ impl WriterLane {
 
     fn readers_ended(&self) -> Result<(), Fault> {
         let deadline = after(READERS_END);
-        for _reader in 0..self.file.settings.readers.get() {
+        // And the lane of upkeep.
+        for _lane in 0..=self.file.settings.readers.get() {
             select! {
                 // They have also ended when they were dropped.
                 recv(self.readers) -> _ => {}

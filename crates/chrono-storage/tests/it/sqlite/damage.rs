@@ -217,7 +217,11 @@ fn read_all(path: &Path) -> anyhow::Result<Content> {
     let (store, lanes) = SqliteStore::open(settings(path), &SystemClock::new())?;
     thread::scope(|scope| {
         scope.spawn(|| lanes.writer.run());
-        lanes.readers.iter().for_each(|lane| drop(scope.spawn(|| lane.run())));
+        lanes
+            .readers
+            .iter()
+            .chain([&lanes.upkeep])
+            .for_each(|lane| drop(scope.spawn(|| lane.run())));
         let reading = || runtime().block_on(async { timeout(READING, content(&store)).await });
         let read = catch_unwind(AssertUnwindSafe(reading));
         store.close();

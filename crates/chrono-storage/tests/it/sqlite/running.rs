@@ -55,7 +55,9 @@ pub(super) fn tiny(path: &Path) -> Settings {
 pub(super) fn start(settings: Settings) -> (SqliteStore, Vec<JoinHandle<()>>) {
     let (store, lanes) = SqliteStore::open(settings, &SystemClock::new()).unwrap();
     let mut threads = vec![serve(move || lanes.writer.run())];
-    threads.extend(lanes.readers.into_iter().map(|lane| serve(move || lane.run())));
+    threads.extend(
+        lanes.readers.into_iter().chain([lanes.upkeep]).map(|lane| serve(move || lane.run())),
+    );
     (store, threads)
 }
 

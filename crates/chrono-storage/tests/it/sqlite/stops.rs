@@ -120,7 +120,7 @@ async fn a_stop_that_somebody_holds_up_ends_and_says_so_and_loses_nothing() {
     let writer = thread::Builder::new();
     let run = move || tracing::subscriber::with_default(counting, || lanes.writer.run());
     let writer = writer.spawn(run).unwrap();
-    drop(lanes.readers);
+    drop((lanes.readers, lanes.upkeep));
     fill(&store).await;
     let shell = Connection::open(&path).unwrap();
     shell.execute_batch("BEGIN; SELECT count(*) FROM log").unwrap();
