@@ -160,6 +160,18 @@ async fn a_tick_that_is_late_by_seconds_ends_a_latest_answer_too() {
 }
 
 #[tokio::test]
+async fn a_tick_that_changes_history_while_the_recorder_lags_ends_a_latest_answer_too() {
+    let house = House::new(NOW);
+    house.record().await;
+    house.advance_ms(600_000);
+    for (num_feeds, time) in [(1, "2025-10-09T12:44:00Z"), (2, "2025-10-09T12:42:00Z")] {
+        house.post(tick("kraken", at(time), "67231.00")).await;
+        let answer = json(&house.kept.consensus_json(&query(None)).await.unwrap());
+        assert_eq!(answer["data"][0]["num_feeds"], num_feeds);
+    }
+}
+
+#[tokio::test]
 async fn a_stored_answer_that_is_not_what_the_ticks_say_is_revised_at_the_read() {
     let house = house().await;
     house.record().await;
@@ -189,10 +201,13 @@ async fn a_stored_answer_that_is_not_what_the_ticks_say_is_revised_at_the_read()
     let beside = query(Some("2025-10-09T12:34:00.000001Z"));
     let computed = house.kept.consensus(&beside).await.unwrap();
     assert_eq!(computed.prices[0].revision, None);
-    let explained =
-        ConsensusQuery { explain: Explain::Votes, ..query(Some("2025-10-09T12:34:00Z")) };
-    let computed = house.kept.consensus(&explained).await.unwrap();
-    assert_eq!((computed.prices[0].revision, computed.prices[0].num_feeds), (None, 4));
+    let figures = query(Some("2025-10-09T12:34:00Z"));
+    let explained = ConsensusQuery { explain: Explain::Votes, ..figures.clone() };
+    let of_one = ConsensusQuery { min_sources: NonZeroUsize::new(1), ..figures };
+    for query in [explained, of_one] {
+        let computed = house.kept.consensus(&query).await.unwrap();
+        assert_eq!((computed.prices[0].revision, computed.prices[0].num_feeds), (None, 4));
+    }
 }
 
 #[tokio::test]
@@ -227,6 +242,18 @@ async fn an_answer_whose_revision_cannot_be_stored_is_given_without() {
         let found = house.fresh.consensus(&query).await.unwrap().prices.remove(0);
         assert_eq!((found.revision, found.num_feeds), (revision, 6));
     }
+}
+
+#[tokio::test]
+async fn a_stored_answer_that_agrees_is_given_without_a_commit() {
+    let house = house().await;
+    house.post(tick("kraken", at("2025-10-09T12:34:54Z"), "67231.00")).await;
+    house.advance_ms(5_000);
+    house.record().await;
+    house.store.next_commit(Fault::Unavailable);
+    let query = query(Some("2025-10-09T12:34:55Z"));
+    let found = house.fresh.consensus(&query).await.unwrap().prices.remove(0);
+    assert_eq!((found.revision, found.num_feeds), (Some(0), 5));
 }
 
 #[tokio::test]
