@@ -37,6 +37,12 @@ impl Shelf {
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
+
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<_> = self.0.lock().unwrap().keys().cloned().collect();
+        keys.sort();
+        keys
+    }
 }
 
 /// Keeps nothing.

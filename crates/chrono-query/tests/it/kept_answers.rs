@@ -138,6 +138,39 @@ async fn everything_that_changes_an_answer_is_in_its_key() {
 }
 
 #[tokio::test]
+async fn keys_begin_as_the_spec_s() {
+    let house = house().await;
+    house.kept.range_json(&settled(), MINUTES).await.unwrap();
+    let latest = ConsensusQuery {
+        symbols: vec![symbol("BTC/USD")],
+        at: None,
+        min_sources: None,
+        explain: Explain::Figures,
+    };
+    for query in [
+        ConsensusQuery { explain: Explain::Votes, ..latest.clone() },
+        ConsensusQuery { min_sources: NonZeroUsize::new(2), ..latest.clone() },
+        ConsensusQuery { at: Some(at("2025-10-09T12:31:00Z")), ..latest.clone() },
+        latest,
+    ] {
+        // A window without ticks has no answer to keep.
+        house.post(tick("a", at("2025-10-09T12:30:30Z"), "1.0")).await;
+        house.record().await;
+        house.kept.consensus_json(&query).await.unwrap();
+    }
+    assert_eq!(
+        house.shelf.keys(),
+        [
+            "consensus:BTC/USD:1760013060000000:0",
+            "consensus:BTC/USD:latest:0",
+            "consensus:BTC/USD:latest:0:explain",
+            "consensus:BTC/USD:latest:2",
+            "range:BTC/USD:1760011200000000:1760013000000000:1m:::desc:1000:",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn an_answer_up_to_now_is_not_kept_and_its_next_page_is() {
     let house = house().await;
     let up_to_now = RangeQuery { to: None, limit: Some(1), ..settled() };
