@@ -32,7 +32,7 @@ pub(crate) fn export(
     request: &ExportRequest,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let archive = open(config)?;
+    let mut archive = open(config)?;
     // Beside rows on the same terminal, figures would only disturb.
     let shows =
         io::stderr().is_terminal() && (request.output.is_some() || !io::stdout().is_terminal());

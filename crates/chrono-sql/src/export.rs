@@ -43,7 +43,7 @@ impl Archive {
     /// # Errors
     /// [`ReadError::Unknown`] before anything is written; [`ReadError::Store`] and [`ReadError::Output`] at any time.
     pub fn export(
-        &self,
+        &mut self,
         wanted: &Export,
         out: &mut dyn Write,
         progress: &mut dyn FnMut(u64),
@@ -57,7 +57,7 @@ impl Archive {
         let chunk_max = wanted.chunk_max();
         let mut walk = Walk::new(wanted);
         loop {
-            let ticks = walk.read(&self.visit, chunk_max)?;
+            let ticks = walk.read(&mut self.visit, chunk_max)?;
             if ticks.is_empty() {
                 form.finish()?;
                 return Ok(count);
@@ -71,7 +71,7 @@ impl Archive {
     }
 
     /// Refuses names without a tick: a typo must not look like an empty store.
-    fn check_names(&self, wanted: &Export) -> Result<(), ReadError> {
+    fn check_names(&mut self, wanted: &Export) -> Result<(), ReadError> {
         let names = self.visit.moment()?.names()?;
         let symbol = wanted.symbols.iter().find(|symbol| !names.symbols.contains(symbol));
         let source = wanted.source.filter(|source| !names.sources.contains(source));

@@ -144,8 +144,8 @@ unsafe impl VTabCursor for Feeds {
 
 impl Feeds {
     fn read_chunk(&mut self) -> rusqlite::Result<()> {
-        let visit = self.visit.lock().map_err(|fault| module_error(&fault))?;
-        let ticks = self.walk.read(&visit, self.chunk);
+        let mut visit = self.visit.lock().map_err(|fault| module_error(&fault))?;
+        let ticks = self.walk.read(&mut visit, self.chunk);
         self.ticks = ticks.map_err(|fault| module_error(&chain(&fault)))?.into();
         self.chunk = (self.chunk * GROWTH).min(self.chunk_max);
         Ok(())

@@ -68,7 +68,7 @@ impl Walk {
     /// All are of one moment, which is over before this answers: whoever writes them somewhere may take his time.
     pub(crate) fn read(
         &mut self,
-        visit: &Visit,
+        visit: &mut Visit,
         limit: usize,
     ) -> Result<Vec<VisitedTick>, StoreError> {
         let mut ticks: Vec<VisitedTick> = Vec::new();

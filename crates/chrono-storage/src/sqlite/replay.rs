@@ -36,18 +36,12 @@ pub(super) fn catch_up(connection: &Connection, memory: &Memory) -> Result<(), F
     Ok(())
 }
 
-/// Makes a generation of the commits after one; none when there are none.
-pub(super) fn generation(
-    connection: &Connection,
-    known: u64,
-    next_arrival: u64,
-) -> Result<Option<Generation>, Fault> {
-    let mut generation = Generation::after(known, next_arrival);
-    each_commit(connection, known, |number, commit, bytes| {
+/// Takes the commits after its last into a generation.
+pub(super) fn extend(connection: &Connection, generation: &mut Generation) -> Result<(), Fault> {
+    each_commit(connection, generation.last, |number, commit, bytes| {
         generation.fold(number, commit, bytes);
         Ok(())
-    })?;
-    Ok((generation.last > known).then_some(generation))
+    })
 }
 
 fn each_commit(

@@ -32,7 +32,9 @@ impl<'c, T> View<'c, T> {
         let mut parts: Vec<T> = beyond.map(|(_last, part)| part).collect();
         // Commits that are not folded in yet, or whose answer was an error: few, but for a visitor, who has no memory.
         let known = copied.known.max(published.sealed);
-        if let Some(rest) = replay::generation(snapshot, known, published.next_arrival)? {
+        let mut rest = Generation::after(known, published.next_arrival);
+        replay::extend(snapshot, &mut rest)?;
+        if rest.last > known {
             parts.push(part(&rest));
         }
         let pages = Pages { connection: snapshot, cycle: published.cycle };

@@ -23,7 +23,7 @@ use crate::{Names, StoreError, TickRange};
 /// # use chrono_storage::{Detail, TickRange, sqlite::Visit};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dir = tempfile::tempdir()?;
-/// let visit = Visit::open(&dir.path().join("chrono.db"), &SystemClock::new())?;
+/// let mut visit = Visit::open(&dir.path().join("chrono.db"), &SystemClock::new())?;
 /// let range = TickRange { limit: 10_000, detail: Detail::WithMetadata, ..TickRange::of(Symbol::try_new("A/B")?) };
 /// let page = visit.moment()?.ticks(&range)?;
 /// assert!(page.is_empty());
@@ -33,6 +33,8 @@ use crate::{Names, StoreError, TickRange};
 #[derive(Debug)]
 pub struct Visit {
     reader: Reader,
+    /// What the last moment read of the log.
+    rest: Option<Generation>,
 }
 
 /// One moment of a file, which nothing that is written meanwhile changes.
@@ -43,7 +45,7 @@ pub struct Moment<'v> {
     snapshot: Transaction<'v>,
     cycle: i64,
     /// What the pages do not cover.
-    rest: Option<Generation>,
+    rest: &'v Generation,
 }
 
 /// A tick, and who sent it.
@@ -64,21 +66,23 @@ impl Visit {
         let settings = Settings { access: Access::Tool, ..Settings::new(path) };
         let file = Arc::new(StoreFile::open(settings, clock)?);
         let reader = Reader::open(&file).map_err(OpenError::content(path))?;
-        Ok(Self { reader })
+        Ok(Self { reader, rest: None })
     }
 
     /// Takes the present moment, which holds every tick that was acknowledged before.
     ///
-    /// It reads what of the log the pages do not cover: up to some hundred thousand ticks.
+    /// It reads what of the log the pages do not cover, up to some hundred thousand ticks, and of that only what an
+    /// earlier moment has not read.
     ///
     /// # Errors
     /// As [`crate::TickStore::ticks`].
-    pub fn moment(&self) -> Result<Moment<'_>, StoreError> {
+    pub fn moment(&mut self) -> Result<Moment<'_>, StoreError> {
         let snapshot = self.reader.snapshot()?;
-        let published = Published::load(&snapshot)?;
-        let Published { sealed, cycle, next_arrival } = published;
-        let rest = replay::generation(&snapshot, sealed, next_arrival)?;
-        Ok(Moment { snapshot, cycle, rest })
+        let Published { sealed, cycle, next_arrival } = Published::load(&snapshot)?;
+        let read = self.rest.take().filter(|rest| rest.base == sealed);
+        let mut rest = read.unwrap_or_else(|| Generation::after(sealed, next_arrival));
+        replay::extend(&snapshot, &mut rest)?;
+        Ok(Moment { snapshot, cycle, rest: self.rest.insert(rest) })
     }
 }
 
@@ -101,7 +105,7 @@ impl Moment<'_> {
 
     fn read(&self, range: &TickRange) -> Result<Vec<VisitedTick>, Fault> {
         let Some(wanted) = ticks::find(&self.snapshot, range)? else { return Ok(Vec::new()) };
-        let parts = self.rest.iter().map(|rest| ticks::held(rest, &wanted)).collect();
+        let parts = vec![ticks::held(self.rest, &wanted)];
         let pages = Pages { connection: &self.snapshot, cycle: self.cycle };
         let (mut sources, mut workers) = (NamesById::of(SOURCE_NAME), NamesById::of(WORKER_NAME));
         let rows = ticks::read(&pages, parts, &wanted)?.into_iter();

@@ -66,7 +66,11 @@ impl Hub {
 
     /// Goes on after a hole in what the bus gave; clients get to know by a gap.
     pub(super) fn skip_to(&self, after: Seq, book: &LatestBook) {
-        tracing::warn!(after = after.0, "updates lost by the bus");
+        if self.is_awake() {
+            tracing::warn!(after = after.0, "updates lost by the bus");
+        } else {
+            tracing::debug!(after = after.0, "what came while nobody listened is skipped");
+        }
         let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
         let mut core = self.lock();
         for outbox in core.registry.outboxes() {

@@ -83,6 +83,11 @@ impl Hub {
         }
     }
 
+    /// Tells whether it has followed the bus since it last rested.
+    pub(super) fn is_awake(&self) -> bool {
+        *self.rest.awake.borrow()
+    }
+
     fn is_heard(&self) -> bool {
         self.rest.callers.load(Ordering::SeqCst) > 0 || self.connections() > 0
     }

@@ -112,7 +112,7 @@ async fn the_files_are_measured() {
 async fn a_tool_sees_what_the_server_acknowledged_at_each_step_and_writes_no_ticks() {
     let (_dir, path) = fresh_file();
     let (server, tool) = (Running::tiny(&path), Running::visit(&path));
-    let visit = Visit::open(&path, &clock()).unwrap();
+    let mut visit = Visit::open(&path, &clock()).unwrap();
     let symbol = Symbol::try_new("A/B").unwrap();
     let candles = CandleRange::of(symbol, Interval::W1);
     for round in 0..4_u64 {
@@ -127,7 +127,7 @@ async fn a_tool_sees_what_the_server_acknowledged_at_each_step_and_writes_no_tic
                 5 * (round + 1)
             );
             assert_eq!(tool.store.stats().await.unwrap().ticks, 5 * (round + 1));
-            assert_eq!(visited(&visit, symbol), found);
+            assert_eq!(visited(&mut visit, symbol), found);
             assert_eq!(tool.store.newest().await.unwrap(), server.store.newest().await.unwrap());
             if server.store.materialise(Timestamp::MAX).await.unwrap() == Progress::Idle {
                 break;
@@ -141,7 +141,7 @@ async fn a_tool_sees_what_the_server_acknowledged_at_each_step_and_writes_no_tic
 }
 
 /// Reads page by page, each at a moment of its own.
-fn visited(visit: &Visit, symbol: Symbol) -> Vec<StoredTick> {
+fn visited(visit: &mut Visit, symbol: Symbol) -> Vec<StoredTick> {
     let mut range = TickRange { limit: 3, ..TickRange::of(symbol) };
     let mut all = Vec::new();
     loop {
