@@ -52,7 +52,7 @@ pub(crate) async fn run(sources: &Sources, out: &mut dyn Write) -> anyhow::Resul
     };
     gateway.supervisor.task("simulation", Policy::ToEnd, move || simulation.clone().run());
     signals.next().await;
-    stop(&gateway, &mut signals).await?;
+    stop(&gateway).await?;
     Ok(writeln!(
         out,
         "Stopped. The data are in {}; delete it when you like.",

@@ -14,6 +14,8 @@ use crate::supervisor::{Policy, Supervisor};
 
 /// How long requests and streams may take to end after a signal; the whole stop stays under 25 s.
 const DRAIN: Duration = Duration::from_secs(20);
+/// What comes this soon after a signal is the same stop: `timeout` and wrappers signal a process and then its group.
+const ONE_STOP: Duration = Duration::from_millis(200);
 
 /// The signals that stop the gateway.
 pub(crate) struct StopSignals {
@@ -67,7 +69,7 @@ fn write_logs_apart(logs: LogQueue, supervisor: &Supervisor) {
     });
 }
 
-/// Runs the gateway until a signal; a second one ends the process at once.
+/// Runs the gateway until a signal.
 pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
     anyhow::ensure!(
         !config.data_dir.join(MARKER).exists(),
@@ -77,11 +79,11 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen()?;
     let gateway = start(config).await?;
     signals.next().await;
-    stop(&gateway, &mut signals).await
+    stop(&gateway).await
 }
 
-/// Drains and halts a gateway.
-pub(crate) async fn stop(gateway: &Gateway, signals: &mut StopSignals) -> anyhow::Result<()> {
+/// Drains and halts a gateway; a further signal ends the process at once.
+pub(crate) async fn stop(gateway: &Gateway) -> anyhow::Result<()> {
     tracing::info!("stopping");
     tokio::select! {
         unfinished = gateway.supervisor.shutdown(DRAIN) => {
@@ -92,6 +94,15 @@ pub(crate) async fn stop(gateway: &Gateway, signals: &mut StopSignals) -> anyhow
             tracing::info!("stopped");
             Ok(())
         }
-        () = signals.next() => anyhow::bail!("stopped at once by a second signal"),
+        told_again = told_again() => {
+            told_again?;
+            anyhow::bail!("stopped at once by a second signal")
+        }
     }
+}
+
+async fn told_again() -> std::io::Result<()> {
+    tokio::time::sleep(ONE_STOP).await;
+    StopSignals::listen()?.next().await;
+    Ok(())
 }
