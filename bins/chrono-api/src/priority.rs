@@ -1,14 +1,14 @@
 //! How urgent a thread is to the system.
 
-/// The niceness of work that nobody waits for: a tenth of a processor that others want, all of one that they do not.
+/// Steps of niceness: a tenth of a processor that the others want, all of one that they do not.
 #[cfg(target_os = "linux")]
-const BACKGROUND: i32 = 10;
+const STEPS: i32 = 10;
 
 /// Puts the calling thread behind the others of this process, for good.
 #[cfg(target_os = "linux")]
 pub(crate) fn step_back() {
     // Of Linux: elsewhere the call is about the whole process.
-    if let Err(error) = rustix::process::setpriority_process(None, BACKGROUND) {
+    if let Err(error) = rustix::process::nice(STEPS) {
         tracing::debug!(%error, "upkeep runs as urgently as requests");
     }
 }

@@ -126,11 +126,15 @@ impl Writer {
             };
             let group = gather(first, jobs);
             // The commit is polled first, so that the store works while this task publishes.
-            let (next, published) = tokio::join!(self.commit(group), self.publish_and_answer(done));
+            let (next, published) =
+                tokio::join!(biased; self.commit(group), self.publish_and_answer(done));
             if published {
                 committed = next;
             } else if let Some(next) = next {
-                // What comes after a commit that is not published is not published either: it stays unsettled.
+                // It cannot overtake the one that the bus refused. Whatever comes of both, it is stored.
+                if let Err(error) = self.settle().await {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "two commits wait");
+                }
                 next.answer();
             }
         }

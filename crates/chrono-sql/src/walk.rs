@@ -6,8 +6,8 @@ use chrono_domain::{OrderKey, Source, Symbol, Timestamp};
 use chrono_storage::sqlite::{Visit, VisitedTick};
 use chrono_storage::{Detail, Order, StoreError, TickRange};
 
-/// Most ticks of a chunk without metadata, and of one with it, which may be 4 KiB a tick. Too few, and reading what is
-/// not sealed yet, which each chunk does, takes all the time; too many, and they fill the memory.
+/// Most ticks of a chunk without metadata, and of one with it, which may be 4 KiB a tick. Too few, and finding the place
+/// again, which each chunk does, takes all the time; too many, and they fill the memory.
 const CHUNK_PLAIN: usize = 65_536;
 const CHUNK_METADATA: usize = 16_384;
 

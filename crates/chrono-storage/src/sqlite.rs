@@ -2,7 +2,8 @@
 //!
 //! A commit is one row of a log, and what it says is kept in memory too. Cycles seal what is in memory into pages, each
 //! a blob with some of a symbol's ticks, or candles, in order; a read joins the pages with memory. The file is in WAL
-//! mode with `synchronous = FULL`: a commit that was answered is on the disk, and readers never wait for it. Opening gives the store and its [`Lanes`]; somebody must run each on a thread of its own.
+//! mode with `synchronous = FULL`: a commit that was answered is on the disk, and readers never wait for it. Opening
+//! gives the store and its [`Lanes`]; somebody must run each on a thread of its own.
 //!
 //! ```
 //! # use chrono_storage::{TickStore, sqlite::{Settings, SqliteStore}};
@@ -96,7 +97,8 @@ pub use visit::{Moment, Visit, VisitedTick};
 #[cfg(not(feature = "failpoints"))]
 const fn hit(_place: &str) {}
 
-/// Parts of a cycle that may wait: one is at work, and one that was given up may stand before it.
+/// Parts of a cycle that may wait: one is asked for at a time, those before it were given up. Too few, and a step fails
+/// for one that ends slowly; more are never there.
 const UPKEEP_WAITING_MAX: usize = 4;
 /// All that memory may hold, in the parts that its fullness is told in.
 const FULL: u32 = 1_000;
@@ -127,7 +129,8 @@ pub struct Lanes {
     pub writer: WriterLane,
     /// Those that read; which of them serves a call is open.
     pub readers: Vec<ReaderLane>,
-    /// The one that reads, packs and frees for cycles. Nobody waits for it: it may run at a lower priority.
+    /// The one that reads, packs and frees for cycles. It may run at a lower priority: once appends wait for cycles, they
+    /// go to a reader.
     pub upkeep: ReaderLane,
 }
 
@@ -202,12 +205,13 @@ impl SqliteStore {
         on(&self.reader, work).await.map_err(Fault::of_read)
     }
 
-    /// Runs a part of a cycle that does not write, where no read waits for it.
+    /// Runs a part of a cycle that does not write: where no read waits for it, unless appends wait for the cycle.
     async fn on_upkeep<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        on(&self.upkeep, work).await
+        let lane = if self.is_behind() { &self.reader } else { &self.upkeep };
+        on(lane, work).await
     }
 
     /// Refuses what only the owner of the file does: others have no part in its memory.

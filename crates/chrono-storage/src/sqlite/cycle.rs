@@ -256,7 +256,7 @@ async fn publish(store: &SqliteStore, frozen: Arc<Generation>) -> Result<Stage, 
         Ok(())
     };
     store.writer.call(publish).await?;
-    // Freeing it takes long, and nobody waits for a reader's thread; one that is overrun leaves it to this one.
+    // Freeing it takes long; a lane that is overrun leaves it to this thread.
     let free = |_reader: &Reader| {
         drop(frozen);
         Ok(())

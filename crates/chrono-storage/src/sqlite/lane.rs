@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::open::StoreFile;
 
 /// How long the writer waits at the end for those that read: a stop as a whole has four seconds for it.
-const READERS_END: Duration = Duration::from_secs(2);
+const READERS_END: Duration = Duration::from_secs(3);
 
 /// What a job asks of the lane after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -33,7 +33,7 @@ use crate::{Names, StoreError, TickRange};
 #[derive(Debug)]
 pub struct Visit {
     reader: Reader,
-    /// What the last moment read of the log.
+    /// What the last moment read of the log; kept until the next, up to some hundred thousand ticks.
     rest: Option<Generation>,
 }
 

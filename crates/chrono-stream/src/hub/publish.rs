@@ -66,7 +66,7 @@ impl Hub {
 
     /// Goes on after a hole in what the bus gave; clients get to know by a gap.
     pub(super) fn skip_to(&self, after: Seq, book: &LatestBook) {
-        if self.is_awake() {
+        if self.is_awake() || self.connections() > 0 {
             tracing::warn!(after = after.0, "updates lost by the bus");
         } else {
             tracing::debug!(after = after.0, "what came while nobody listened is skipped");

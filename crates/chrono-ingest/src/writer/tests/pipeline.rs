@@ -151,6 +151,25 @@ async fn a_panic_in_publishing_leaves_the_commit_under_way_to_be_settled() {
     assert_eq!(plant.published().await, ["1", "2"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_the_bus_refuses_is_answered_as_stored_and_published_with_what_follows() {
+    for refusals in 1..4 {
+        let late = Fault::Late(100 * MS);
+        let plant = plant(&[late, late], &vec![Fate::Refuse; refusals]).await;
+        let first = plant.ingest.submit(batch("A/B", &["1"]), None);
+        let second = async {
+            sleep(50 * MS).await;
+            plant.ingest.submit(batch("A/B", &["2"]), None).await
+        };
+        let (first, second) = tokio::join!(first, second);
+        assert_eq!((first.unwrap().ingested, second.unwrap().ingested), (1, 1));
+        let entry = plant.book.get(&Symbol::try_new("A/B").unwrap()).unwrap();
+        assert_eq!(entry.newest.tick.price.to_string(), "2", "the book has it before the answer");
+        sleep(3 * SETTLE_EVERY).await;
+        assert_eq!(plant.published().await, ["1", "2"]);
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Sent {
     after: Duration,
