@@ -16,8 +16,6 @@ use crate::{Price, Volume};
 const SCALE: u32 = 36;
 /// Digits that any integer of 128 bits holds.
 const NARROW_DIGITS: u32 = 38;
-/// Digits before the point that always fit beside them: 10^76 is the largest power of ten in 256 bits.
-const INTEGER_DIGITS_MAX: usize = 40;
 
 /// Says why a text is not a stored sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,20 +49,24 @@ impl ExactSum {
         Self::from_units(units, scale)
     }
 
-    /// Reads what [`fmt::Display`] wrote.
+    /// Reads what [`fmt::Display`] writes, and nothing else.
     ///
     /// # Errors
-    /// [`SumError`] for anything but digits with at most 36 places.
+    /// [`SumError`] for anything but a plain decimal with at most 36 places, and for what 256 bits cannot hold.
     pub fn parse(text: &str) -> Result<Self, SumError> {
-        let (integer, fraction) = text.split_once('.').unwrap_or((text, ""));
-        let digits = || integer.bytes().chain(fraction.bytes());
-        let plain = !integer.is_empty() && digits().all(|byte| byte.is_ascii_digit());
-        if !plain || fraction.len() > SCALE as usize || integer.len() > INTEGER_DIGITS_MAX {
+        let (integer, fraction) = match text.split_once('.') {
+            Some((_, "")) => return Err(SumError),
+            Some(parts) => parts,
+            None => (text, ""),
+        };
+        let digits = format!("{integer}{fraction}");
+        let is_padded = integer.is_empty() || (integer.starts_with('0') && integer != "0");
+        if is_padded || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(SumError);
         }
-        let scale = u32::try_from(fraction.len()).map_err(|_fault| SumError)?;
-        let fraction = read_digits(fraction) * power_of_ten(SCALE.saturating_sub(scale));
-        Ok(Self::from_units(read_digits(integer) * power_of_ten(SCALE) + fraction, scale))
+        let shown = I256::from_str_radix(&digits, 10).map_err(|_fault| SumError)?;
+        let scale = u8::try_from(fraction.len()).map_err(|_fault| SumError)?;
+        Self::try_from_parts(shown.to_le_bytes(), scale)
     }
 
     /// Gives the printed digits as one integer, little-endian, and how many of them follow the point.
@@ -142,11 +144,6 @@ pub(crate) fn power_of_ten(exponent: u32) -> I256 {
     if low == exponent { power } else { power * I256::from(10_u128.pow(exponent - low)) }
 }
 
-/// Reads up to 76 digits.
-fn read_digits(digits: &str) -> I256 {
-    digits.bytes().fold(I256::ZERO, |sum, digit| sum * 10 + I256::from(digit - b'0'))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -202,7 +199,10 @@ mod tests {
             assert_eq!(ExactSum::parse(text).unwrap().to_string(), text);
         }
         let (long, fine) = (format!("{whole}9"), format!("0.{places}9"));
-        for text in ["", ".", ".5", "-1", "1e5", "1.x", ":", "/", "1.2.3", &long, &fine] {
+        for text in ["", ".", ".5", "7.", "07", "00.5", "-1", "1e5", "1.x", ":", "/", "1.2.3"] {
+            assert_eq!(ExactSum::parse(text), Err(SumError), "{text:?}");
+        }
+        for text in [&long, &fine] {
             assert_eq!(ExactSum::parse(text), Err(SumError), "{text:?}");
         }
     }
@@ -246,6 +246,21 @@ mod tests {
             prop_assert_eq!(ExactSum::parse(&forward.to_string()), Ok(forward));
             let (integer, scale) = forward.to_parts();
             prop_assert_eq!(ExactSum::try_from_parts(integer, scale), Ok(forward));
+        }
+
+        #[test]
+        fn reads_every_text_that_it_writes(units: [u8; 32], scale in 0..=36_u8) {
+            let units = I256::from_le_bytes(units) & I256::MAX;
+            let integer = units / power_of_ten(36 - u32::from(scale));
+            let sum = ExactSum::try_from_parts(integer.to_le_bytes(), scale).unwrap();
+            prop_assert_eq!(ExactSum::parse(&sum.to_string()), Ok(sum));
+        }
+
+        #[test]
+        fn reads_no_text_that_it_does_not_write(text in "0{0,2}[0-9]{0,42}(\\.[0-9]{0,38})?") {
+            if let Ok(sum) = ExactSum::parse(&text) {
+                prop_assert_eq!(sum.to_string(), text);
+            }
         }
 
         #[test]
