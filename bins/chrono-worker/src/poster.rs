@@ -23,7 +23,7 @@ pub struct Poster {
 pub struct Posted {
     /// Feeds posted.
     pub sent: u64,
-    /// Feeds stored.
+    /// Feeds stored, by this post or, where it was replayed, by an earlier one.
     pub ingested: u64,
     /// Feeds refused.
     pub refused: u64,
@@ -44,8 +44,10 @@ pub struct Tally {
     pub replayed_batches: u64,
     /// Feeds answered.
     pub sent: u64,
-    /// Feeds stored, those of replayed batches included.
+    /// Feeds stored.
     pub ingested: u64,
+    /// Feeds that an earlier post had stored: one of a run before, or a try of this one whose answer was lost.
+    pub repeated: u64,
     /// Feeds refused.
     pub refused: u64,
     /// Tries that failed.
@@ -117,12 +119,17 @@ fn count(items: usize) -> u64 {
 }
 
 impl Tally {
+    /// Gives how many feeds are stored by now, by whichever post.
+    pub fn stored(&self) -> u64 {
+        self.ingested + self.repeated
+    }
+
     /// Adds one batch, whose feeds' places `place` tells.
     pub fn add(&mut self, posted: Posted, place: impl Fn(Option<usize>) -> String) {
         self.batches += 1;
         self.replayed_batches += u64::from(posted.replayed);
         self.sent += posted.sent;
-        self.ingested += posted.ingested;
+        *(if posted.replayed { &mut self.repeated } else { &mut self.ingested }) += posted.ingested;
         self.refused += posted.refused;
         self.retries += posted.retries;
         let room = REASONS_MAX.saturating_sub(self.reasons.len());
@@ -136,6 +143,7 @@ impl Tally {
         self.replayed_batches += other.replayed_batches;
         self.sent += other.sent;
         self.ingested += other.ingested;
+        self.repeated += other.repeated;
         self.refused += other.refused;
         self.retries += other.retries;
         let room = REASONS_MAX.saturating_sub(self.reasons.len());
@@ -147,6 +155,7 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "sent              {}", self.sent)?;
         writeln!(f, "ingested          {}", self.ingested)?;
+        writeln!(f, "repeated          {}", self.repeated)?;
         writeln!(f, "refused           {}", self.refused)?;
         for reason in &self.reasons {
             writeln!(f, "  {reason}")?;
@@ -175,7 +184,7 @@ mod tests {
         let mut other = Tally::default();
         other.add(Posted { replayed: true, retries: 3, ..posted() }, |_index| "b".to_owned());
         tally.merge(other);
-        assert_eq!((tally.sent, tally.ingested, tally.refused), (200, 184, 16));
+        assert_eq!((tally.sent, tally.ingested, tally.repeated, tally.refused), (200, 92, 92, 16));
         assert_eq!((tally.batches, tally.replayed_batches, tally.retries), (2, 1, 3));
         assert_eq!(tally.reasons.len(), REASONS_MAX);
         assert_eq!(tally.reasons.last().map(String::as_str), Some("b: bad"));

@@ -48,12 +48,12 @@ impl ReplayReport {
             && !self.interrupted
             && self.unreadable == 0
             && self.tally.refused == 0
-            && self.tally.ingested == self.rows
+            && self.tally.stored() == self.rows
     }
 
-    /// Gives ticks stored per second.
+    /// Gives ticks per second that are stored by now, repeats included.
     fn rate(&self) -> u128 {
-        u128::from(self.tally.ingested) * 1_000 / self.duration.as_millis().max(1)
+        u128::from(self.tally.stored()) * 1_000 / self.duration.as_millis().max(1)
     }
 }
 

@@ -119,6 +119,12 @@ async fn an_interrupted_run_goes_on_under_the_same_keys() {
     let second = replay(&gateway, options(&path, RunPlan::Resume(run))).await;
     assert!(second.is_complete(), "{second}");
     assert_eq!((second.tally.batches, second.tally.replayed_batches), (10, 3));
+    assert_eq!((second.tally.ingested, second.tally.repeated), (700, 300));
+    let said = second.to_string();
+    assert!(
+        said.contains("\ningested          700\nrepeated          300\nrefused           0\n"),
+        "{said}"
+    );
     assert_eq!(prices(&gateway), (1..=1_000).collect::<Vec<_>>());
 }
 
