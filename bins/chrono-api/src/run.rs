@@ -62,11 +62,14 @@ fn act(invocation: &Invocation, out: &mut dyn Write) -> anyhow::Result<ExitCode>
             return migrate::run(&config::load(sources)?, *migration, out);
         }
         Action::Sql(request) => reading::query(&config::load(sources)?, request, out)?,
-        Action::Export(request) => reading::export(&config::load(sources)?, request, out)?,
+        Action::Export(request) => {
+            return reading::export(&config::load(sources)?, request, out);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+/// Starts what asynchronous work runs on.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

@@ -16,8 +16,11 @@ use crate::supervisor::{Policy, Supervisor};
 const DRAIN: Duration = Duration::from_secs(20);
 /// What comes this soon after a signal is the same stop: `timeout` and wrappers signal a process and then its group.
 const ONE_STOP: Duration = Duration::from_millis(200);
+/// Exit codes of a command that was told to stop before its work was done, as shells count signals.
+const INTERRUPTED: u8 = 130;
+const TERMINATED: u8 = 143;
 
-/// The signals that stop the gateway.
+/// The signals that stop the gateway, or a command.
 pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
@@ -32,11 +35,11 @@ impl StopSignals {
         })
     }
 
-    /// Waits for the next signal.
-    pub(crate) async fn next(&mut self) {
+    /// Waits for the next signal; gives the exit code of work that it leaves unfinished.
+    pub(crate) async fn next(&mut self) -> u8 {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => TERMINATED,
+            _ = self.interrupt.recv() => INTERRUPTED,
         }
     }
 }

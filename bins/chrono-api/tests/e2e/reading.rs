@@ -1,6 +1,7 @@
 //! `sql` and `export`: what is stored, read beside a running gateway and after it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -151,5 +152,30 @@ fn a_closed_pipe_ends_both_without_a_word() {
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    }
+}
+
+#[test]
+fn a_signal_leaves_nothing_of_an_unfinished_export() {
+    let service = Service::start();
+    for _ in 0..10 {
+        post(&service, &feeds(60));
+    }
+    for (signal, status) in [("-INT", 130), ("-TERM", 143)] {
+        let dir = scratch().unwrap();
+        let (whole, part) = (dir.path().join("ticks"), dir.path().join("ticks.part"));
+        // A pipe in the place of the unfinished file: the export stands still, however fast it is, once that is full.
+        assert!(Command::new("mkfifo").arg(&part).status().unwrap().success());
+        let mut export = Command::new(BINARY);
+        export.env_clear().env("CHRONO_DATA_DIR", service.data_dir()).arg("export");
+        export.arg("--output").arg(&whole).stdout(Stdio::null()).stderr(Stdio::piped());
+        let export = export.spawn().unwrap();
+        let mut pipe = File::open(&part).unwrap();
+        pipe.read_exact(&mut [0]).unwrap();
+        let kill = Command::new("kill").args([signal, &export.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        let output = export.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{signal} {}", text(&output.stderr));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{signal}");
     }
 }
