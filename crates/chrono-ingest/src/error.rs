@@ -66,6 +66,11 @@ impl BatchFault {
     pub(crate) fn not_json(broken: &simd_json::Error) -> Self {
         let received = match (broken.error(), broken.character()) {
             (ErrorType::Serde(words), _) => words.clone(),
+            // The parser reads all numbers before any feed is looked at, so none can be a feed's own fault.
+            (ErrorType::InvalidNumber, Some(letter)) if letter != '\0' => format!(
+                "{letter:?} at byte {}, counted from 0, in a number that is malformed or beyond binary64",
+                broken.index()
+            ),
             (_, Some(letter)) if letter != '\0' => {
                 format!("{letter:?} at byte {}, counted from 0", broken.index())
             }
