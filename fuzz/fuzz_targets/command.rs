@@ -3,9 +3,9 @@
 #![no_main]
 
 use chrono_fuzz::command::{Meant, read};
-use chrono_fuzz::json::Json;
 use chrono_stream::Mode;
 use chrono_stream::protocol::command::{Command, parse};
+use chrono_testkit::oracle::json::Json;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -3,8 +3,8 @@
 #![no_main]
 
 use chrono_domain::{Arrival, OrderKey, Timestamp};
-use chrono_fuzz::grammar::MICROS_MAX;
 use chrono_query::fuzzing::{read_cursor, write_cursor};
+use chrono_testkit::oracle::time::MICROS_MAX;
 use libfuzzer_sys::fuzz_target;
 
 const QUESTION: &str = "ticks/BTC/USD";
@@ -36,7 +36,7 @@ fn is_own(text: &str, head: &str) -> bool {
 /// Tells whether a text is three times and an arrival number, each of 16 hexadecimal digits.
 fn is_place(text: &str) -> bool {
     let time =
-        |digits: &str| i128::from_str_radix(digits, 16).is_ok_and(|micros| micros <= MICROS_MAX);
+        |digits: &str| i64::from_str_radix(digits, 16).is_ok_and(|micros| micros <= MICROS_MAX);
     let all_digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
     text.len() == 64 && all_digits && [0, 16, 32].iter().all(|at| time(&text[*at..at + 16]))
 }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use chrono_domain::{ExactSum, Price, Source, Symbol, Tick, Timestamp, Volume};
-use chrono_fuzz::grammar::decimal;
+use chrono_testkit::oracle::grammar::decimal;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &str| {

@@ -3,8 +3,8 @@
 #![no_main]
 
 use chrono_domain::{Interval, Source, Symbol, WorkerId};
-use chrono_fuzz::grammar;
 use chrono_stream::Topic;
+use chrono_testkit::oracle::grammar;
 use libfuzzer_sys::fuzz_target;
 
 const INTERVALS: [&str; 7] = ["1m", "5m", "15m", "1h", "4h", "1d", "1w"];

@@ -1,9 +1,9 @@
-//! A time: as the `time` crate reads it, and printed as it prints it.
+//! A time: as the oracle reads it, and printed as the `time` crate prints it.
 
 #![no_main]
 
 use chrono_domain::Timestamp;
-use chrono_fuzz::grammar;
+use chrono_testkit::oracle::{grammar, time::rfc3339};
 use libfuzzer_sys::fuzz_target;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -18,7 +18,7 @@ const MICROS: &[BorrowedFormatItem<'_>] =
 
 fuzz_target!(|text: &str| {
     let read = Timestamp::parse_rfc3339(text).ok();
-    assert_eq!(read.map(Timestamp::micros), grammar::rfc3339(text));
+    assert_eq!(read.map(Timestamp::micros), rfc3339(text));
     let queried = Timestamp::parse_query(text).ok();
     assert_eq!(queried.map(Timestamp::micros), grammar::queried_time(text));
     let Some(at) = read.or(queried) else { return };

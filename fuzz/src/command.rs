@@ -1,9 +1,8 @@
 //! What a client of the stream may say, after `serde_json` and docs/PROTOCOL.
 
+use chrono_testkit::oracle::grammar;
+use chrono_testkit::oracle::json::{Json, repeated};
 use serde_json::Value;
-
-use crate::grammar;
-use crate::json::{Json, repeated};
 
 /// Most symbols of a command.
 const SYMBOLS_MAX: usize = 1_024;

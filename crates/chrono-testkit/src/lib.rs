@@ -1,5 +1,5 @@
-//! What Chrono's tests share: recorded market data, read where it lies, gateways as processes of their own, and the
-//! ledger that durability is judged by.
+//! What Chrono's tests share: recorded market data, read where it lies, gateways as processes of their own, the ledger
+//! that durability is judged by, and the oracle that parsers are held against.
 //!
 //! For tests only, and never a dependency of what ships. The recordings are not part of this repository; where they
 //! are absent, [`data_dir`] says so and the tests that need them have nothing to check.
@@ -21,6 +21,7 @@
 mod environment;
 mod gateway;
 pub mod ledger;
+pub mod oracle;
 mod recording;
 
 pub use environment::number_from_environment;

@@ -2,10 +2,9 @@
 
 use chrono_domain::Timestamp;
 use chrono_ingest::ParsedBatch;
+use chrono_testkit::oracle::batch::{Batch, in_order, judge};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-
-use crate::grammar::{Taken, judge};
 
 /// Bodies of each test, unless `PROPTEST_CASES` asks for more.
 const CASES: u32 = 4_000;
@@ -196,26 +195,17 @@ fn envelope() -> impl Strategy<Value = String> {
 }
 
 /// Reads with both, and gives both verdicts.
-fn both(body: &[u8]) -> [Result<Vec<Result<Taken, ()>>, ()>; 2] {
+fn both(body: &[u8]) -> [Result<Batch, &'static str>; 2] {
     let now = Timestamp::parse_rfc3339(NOW).unwrap();
-    let ours = ParsedBatch::parse(&mut body.to_vec(), now).map_err(drop).map(|batch| {
-        let mut ticks = batch.ticks.iter();
-        let count = batch.ticks.len() + batch.faults.len();
-        let refused: Vec<_> = batch.faults.iter().map(|fault| fault.index).collect();
-        let verdict = |index: usize| {
-            if refused.contains(&index) {
-                return Err(());
-            }
-            let tick = ticks.next().unwrap();
-            Ok(Taken {
-                symbol: tick.symbol.to_string(),
-                source: tick.source.to_string(),
-                price: tick.price.to_string(),
-                volume: tick.volume.map(|volume| volume.to_string()),
-                micros: tick.timestamp.micros(),
-            })
-        };
-        (0..count).map(verdict).collect()
+    let ours = ParsedBatch::parse(&mut body.to_vec(), now).map_err(|fault| fault.field);
+    let ours = ours.map(|batch| Batch {
+        worker: batch.worker.to_string(),
+        batch_id: batch.batch_id.map(|id| id.as_str().to_owned()),
+        feeds: in_order(
+            &batch.ticks,
+            batch.faults.iter().map(|fault| (fault.index, fault.field.as_str())),
+        ),
+        unknown_fields: batch.unknown_fields,
     });
     [ours, judge(body, now.micros())]
 }
@@ -255,11 +245,11 @@ fn random_bodies_are_taken_and_refused_alike_often_enough() {
     let (mut refused_whole, mut taken, mut refused) = (0, 0, 0);
     for _ in 0..500 {
         let body = envelope().new_tree(&mut runner).unwrap().current();
-        match both(body.as_bytes())[1].clone() {
-            Err(()) => refused_whole += 1,
-            Ok(feeds) => feeds.iter().for_each(|feed| match feed {
+        match &both(body.as_bytes())[1] {
+            Err(_field) => refused_whole += 1,
+            Ok(batch) => batch.feeds.iter().for_each(|feed| match feed {
                 Ok(_) => taken += 1,
-                Err(()) => refused += 1,
+                Err(_field) => refused += 1,
             }),
         }
     }

@@ -2,5 +2,3 @@
 #![cfg(test)]
 
 mod differential;
-mod grammar;
-mod json;

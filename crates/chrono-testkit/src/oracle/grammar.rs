@@ -5,11 +5,8 @@ use std::sync::LazyLock;
 use chrono_domain::DecimalError;
 use num_bigint::BigUint;
 use regex::Regex;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-/// The last microsecond of 9999.
-pub const MICROS_MAX: i128 = 253_402_300_799_999_999;
+use super::time::{MICROS_MAX, rfc3339};
 
 macro_rules! grammar {
     ($($name:ident = $pattern:literal;)+) => {$(
@@ -27,7 +24,6 @@ grammar! {
     WORKER = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$";
     IDEMPOTENCY_KEY = r"^[!-~]{1,128}$";
     DIGITS = r"^[0-9]+$";
-    TIME = r"^[0-9]{4}(-[0-9]{2}){2}[Tt ][0-9]{2}(:[0-9]{2}){2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$";
 }
 
 /// A decimal as an integer and how many of its digits stand after the point.
@@ -133,16 +129,6 @@ pub fn is_idempotency_key(text: &str) -> bool {
     IDEMPOTENCY_KEY.is_match(text)
 }
 
-/// Reads RFC 3339 by the `time` crate, which takes any character before the hour, and more; microseconds since 1970,
-/// finer digits cut off.
-pub fn rfc3339(text: &str) -> Option<i64> {
-    if !TIME.is_match(text) {
-        return None;
-    }
-    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    in_range(at.unix_timestamp_nanos().div_euclid(1_000))
-}
-
 /// Reads what queries take: RFC 3339, or a number of seconds below 10^11, of milliseconds below 10^14, else of
 /// microseconds.
 pub fn queried_time(text: &str) -> Option<i64> {
@@ -156,9 +142,5 @@ pub fn queried_time(text: &str) -> Option<i64> {
         () if number < ten(14) => 1_000,
         () => 1,
     };
-    in_range(i128::try_from(number * unit).ok()?)
-}
-
-fn in_range(micros: i128) -> Option<i64> {
-    if (0..=MICROS_MAX).contains(&micros) { i64::try_from(micros).ok() } else { None }
+    i64::try_from(number * unit).ok().filter(|micros| *micros <= MICROS_MAX)
 }

@@ -3,8 +3,11 @@
 //! Listed differences to `serde_json`: a value nobody asked for may nest 16 deep and metadata 64, where `serde_json`
 //! stops at 127; a body that nests deeper is refused as a whole.
 
-use crate::grammar::{self, Exact};
-use crate::json::{Json, repeated};
+use chrono_domain::Tick;
+
+use super::grammar::{self, Exact};
+use super::json::{Json, repeated};
+use super::time::rfc3339;
 
 /// Most feeds of a batch.
 const FEEDS_MAX: usize = 100;
@@ -21,14 +24,14 @@ const ENVELOPE: [&str; 4] = ["worker_id", "timestamp", "batch_id", "feeds"];
 const FEED: [&str; 6] = ["symbol", "price", "volume", "source", "timestamp", "metadata"];
 
 /// A batch whose envelope is right.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Batch {
     /// Who sent it.
     pub worker: String,
     /// Its key.
     pub batch_id: Option<String>,
     /// Of each feed the tick, or the field that is at fault.
-    pub feeds: Vec<Result<Sent, &'static str>>,
+    pub feeds: Vec<Result<Sent, String>>,
     /// Fields that nobody asked for.
     pub unknown_fields: u32,
 }
@@ -50,6 +53,31 @@ pub struct Sent {
     pub metadata: Option<String>,
 }
 
+impl From<&Tick> for Sent {
+    fn from(tick: &Tick) -> Self {
+        Self {
+            symbol: tick.symbol.to_string(),
+            source: tick.source.to_string(),
+            price: tick.price.to_string(),
+            volume: tick.volume.map(|volume| volume.to_string()),
+            micros: tick.timestamp.micros(),
+            metadata: tick.metadata.as_ref().map(|text| text.as_str().to_owned()),
+        }
+    }
+}
+
+/// Puts ticks, and the places and fields of feeds that were refused, in the order of the feeds.
+pub fn in_order<'a>(
+    ticks: &[Tick],
+    faults: impl IntoIterator<Item = (usize, &'a str)>,
+) -> Vec<Result<Sent, String>> {
+    let mut feeds: Vec<_> = ticks.iter().map(|tick| Ok(Sent::from(tick))).collect();
+    for (index, field) in faults {
+        feeds.insert(index, Err(field.to_owned()));
+    }
+    feeds
+}
+
 /// Judges a body at a time, given in microseconds since 1970.
 ///
 /// # Errors
@@ -68,7 +96,7 @@ pub fn judge(body: &[u8], now: i64) -> Result<Batch, &'static str> {
         find(&known, name).and_then(Json::text).filter(|text| fits(text)).ok_or(name)
     };
     let worker = text("worker_id", grammar::is_worker)?.to_owned();
-    text("timestamp", |text| grammar::rfc3339(text).is_some())?;
+    text("timestamp", |text| rfc3339(text).is_some())?;
     let batch_id = match find(&known, "batch_id") {
         None | Some(Json::Null) => None,
         Some(_) => Some(text("batch_id", grammar::is_idempotency_key)?.to_owned()),
@@ -78,7 +106,7 @@ pub fn judge(body: &[u8], now: i64) -> Result<Batch, &'static str> {
         return Err("feeds");
     }
     let unknown = fields.len() - known.len() + feeds.iter().map(unknown_fields).sum::<usize>();
-    let feeds = feeds.iter().map(|feed| judge_feed(feed, now)).collect();
+    let feeds = feeds.iter().map(|feed| judge_feed(feed, now).map_err(str::to_owned)).collect();
     let unknown_fields = u32::try_from(unknown).expect("a short body");
     Ok(Batch { worker, batch_id, feeds, unknown_fields })
 }
@@ -123,7 +151,7 @@ fn judge_feed(feed: &Json, now: i64) -> Result<Sent, &'static str> {
         None => None,
         Some(text) => Some(grammar::decimal(text, false).map_err(|_fault| "volume")?),
     };
-    let micros = grammar::rfc3339(text("timestamp")?).ok_or("timestamp")?;
+    let micros = rfc3339(text("timestamp")?).ok_or("timestamp")?;
     let metadata = find(&known, "metadata").map_or(Ok(None), judge_metadata)?;
     if volume_value.is_some_and(|volume| !volume.times(&price_value).fits_sums()) {
         return Err("volume");
