@@ -1,9 +1,9 @@
 //! The newest tick of every symbol and source.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use chrono_domain::{Source, StoredTick, Symbol, Timestamp};
+use foldhash::HashMap;
 
 use crate::LateTicks;
 

@@ -1,10 +1,10 @@
 //! How many names one gateway takes, so that no key can fill its memory with them.
 
-use std::collections::HashSet;
 use std::hash::Hash;
 
 use chrono_domain::{Source, Symbol, Tick, WorkerId};
 use chrono_storage::Names;
+use foldhash::HashSet;
 
 use crate::error::{BatchFault, FeedFault};
 

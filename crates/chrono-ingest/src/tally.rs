@@ -1,11 +1,11 @@
 //! `price_ingestions_total{worker_id,symbol,status}`, with a bounded number of labels.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use chrono_domain::{Symbol, WorkerId};
 use chrono_storage::{Appended, NewBatch};
+use foldhash::{HashMap, HashSet};
 use metrics::{Counter, counter};
 
 use crate::error::{FeedFault, IngestError};

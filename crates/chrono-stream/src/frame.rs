@@ -1,12 +1,12 @@
 //! One update, encoded once for every subscriber.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Write;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono_cache::BusEntry;
 use chrono_domain::{Epoch, OrderKey, Seq, Source, StoredTick, Symbol, Timestamp};
+use foldhash::{HashMap, HashMapExt};
 
 /// What a typical event takes; longer ones grow the buffer.
 const EVENT_BYTES_USUAL: usize = 288;

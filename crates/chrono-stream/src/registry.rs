@@ -1,9 +1,9 @@
 //! Who is subscribed to what.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono_domain::Symbol;
+use foldhash::HashMap;
 
 use crate::outbox::{ClientId, Outbox};
 use crate::topic::Topic;

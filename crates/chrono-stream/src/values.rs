@@ -1,10 +1,11 @@
 //! The current value of every symbol, for snapshots and for those who were slow.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono_domain::{Seq, Symbol};
+use foldhash::HashMap;
 
 use crate::frame::Frame;
 use crate::topic::Topic;

@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use chrono_domain::{Arrival, Candle, Metadata, OrderKey, Price, Timestamp, Volume};
 
+use self::in_order::{Entries, InOrder};
 use super::levels::HOUR;
 use super::packed::Row;
 use super::packed::log::{LoggedCommit, LoggedTick};
+
+mod in_order;
 
 /// Microseconds in a minute.
 pub(super) const MINUTE: i64 = 60_000_000;
@@ -31,7 +34,7 @@ pub(super) type Minutes = BTreeMap<(i64, u32), Candle>;
 /// One symbol's part of a generation.
 #[derive(Debug, Default)]
 pub(super) struct Series {
-    pub(super) ticks: BTreeMap<OrderKey, Held>,
+    pub(super) ticks: InOrder<Held>,
     /// By start of the hour. Readers share what they need, so that commits do not wait until it is copied; a commit
     /// copies the hours that it changes while a reader has them.
     pub(super) hours: BTreeMap<i64, Arc<Minutes>>,
@@ -121,18 +124,8 @@ impl Series {
     }
 
     /// Gives the ticks within bounds, in order; none when the bounds cross.
-    pub(super) fn range(
-        &self,
-        bounds: (Bound<OrderKey>, Bound<OrderKey>),
-    ) -> impl DoubleEndedIterator<Item = (&OrderKey, &Held)> {
-        // A map panics at bounds that cross.
-        let crossed = match bounds {
-            (Bound::Included(from), Bound::Included(to)) => from > to,
-            (Bound::Included(from) | Bound::Excluded(from), Bound::Excluded(to))
-            | (Bound::Excluded(from), Bound::Included(to)) => from >= to,
-            _ => false,
-        };
-        (!crossed).then(|| self.ticks.range(bounds)).into_iter().flatten()
+    pub(super) fn range(&self, bounds: (Bound<OrderKey>, Bound<OrderKey>)) -> Entries<'_, Held> {
+        self.ticks.range(bounds)
     }
 }
 

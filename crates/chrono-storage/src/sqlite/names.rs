@@ -1,11 +1,11 @@
 //! The dictionaries of names, as the writer keeps them so that no tick costs a look-up.
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::Hash;
 use std::str::FromStr;
 
 use chrono_domain::{NameError, Source, Symbol, WorkerId};
+use foldhash::{HashMap, HashMapExt};
 use rusqlite::Connection;
 
 use super::codec;

@@ -3,7 +3,7 @@
 //! A source's ticks come from one worker and mostly with the same decimals, so one small number says all four; the
 //! integers of prices of one kind are near each other, so they are kept as distances from the kind's first.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::cursor::{Cursor, put_signed, put_unsigned};
 use super::{Damage, Row, values};
