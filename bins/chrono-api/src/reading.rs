@@ -8,13 +8,13 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use chrono_domain::SystemClock;
 use chrono_sql::{Archive, Format, ReadError};
-use tokio::task::JoinSet;
 
 use crate::cli::{ExportRequest, SqlRequest};
 use crate::compose::store_file;
 use crate::config::Config;
 use crate::run::runtime;
 use crate::serve::StopSignals;
+use crate::supervisor;
 
 /// Ending of a file that is not whole yet.
 const PART: &str = ".part";
@@ -104,15 +104,14 @@ async fn write_until_told(
 ) -> anyhow::Result<Written> {
     let mut signals = StopSignals::listen()?;
     let mut file = File::create(part)?;
-    let mut writing = JoinSet::new();
-    writing.spawn_blocking(move || {
+    let writing = supervisor::once(move || {
         let count = write(&mut file)?;
         file.sync_all()?;
         Ok::<_, ReadError>(count)
     });
     let done = tokio::select! {
         biased;
-        Some(done) = writing.join_next() => match done {
+        done = writing => match done {
             Ok(Ok(count)) => match fs::rename(part, path) {
                 Ok(()) => return Ok(Written::Whole(count)),
                 Err(fault) => Err(fault.into()),

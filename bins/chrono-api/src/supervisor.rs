@@ -16,6 +16,7 @@ use std::time::Duration;
 use chrono_domain::Clock;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
+use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -266,7 +267,15 @@ impl Shared {
     }
 }
 
-/// The only place in the program where work is handed to the runtime.
+/// Runs a command's blocking work once, on a thread that is left to itself when the future is dropped.
+#[expect(clippy::disallowed_methods, reason = "this is the supervisor")]
+pub(crate) async fn once<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    tokio::task::spawn_blocking(work).await
+}
+
+/// The only place in the program where work that goes on is handed to the runtime.
 #[expect(clippy::disallowed_methods, reason = "this is the supervisor")]
 fn spawn<Fut>(tracker: &TaskTracker, work: Fut)
 where
