@@ -93,7 +93,7 @@ fn write_whole(
     let done = runtime.block_on(write_until_told(part, path, write));
     // A write that hangs must not hold up the end.
     runtime.shutdown_background();
-    done.with_context(|| format!("cannot write {}", path.display()))
+    done
 }
 
 /// Writes `part` and makes it `path`; what a fault or a signal leaves unfinished is removed.
@@ -102,8 +102,9 @@ async fn write_until_told(
     path: &Path,
     write: impl FnOnce(&mut File) -> Result<u64, ReadError> + Send + 'static,
 ) -> anyhow::Result<Written> {
+    let failed = || format!("cannot write {}", path.display());
     let mut signals = StopSignals::listen()?;
-    let mut file = File::create(part)?;
+    let mut file = File::create(part).with_context(failed)?;
     let writing = supervisor::once(move || {
         let count = write(&mut file)?;
         file.sync_all()?;
@@ -112,9 +113,9 @@ async fn write_until_told(
     let done = tokio::select! {
         biased;
         done = writing => match done {
-            Ok(Ok(count)) => match fs::rename(part, path) {
+            Ok(Ok(count)) => match fs::rename(part, path).with_context(failed) {
                 Ok(()) => return Ok(Written::Whole(count)),
-                Err(fault) => Err(fault.into()),
+                Err(fault) => Err(fault),
             },
             Ok(Err(fault)) => Err(fault.into()),
             Err(panic) => Err(panic.into()),
