@@ -102,8 +102,11 @@ const fn hit(_place: &str) {}
 const UPKEEP_WAITING_MAX: usize = 4;
 /// All that memory may hold, in the parts that its fullness is told in.
 const FULL: u32 = 1_000;
-/// From here on cycles hurry and appends slow down.
+/// From here on cycles hurry.
 const HALF_FULL: u32 = FULL / 2;
+/// From here on appends slow down. Too early, and those are put off whom a cycle that hurries makes room for in time; too
+/// late, and they have to wait at once.
+const NEARLY_FULL: u32 = FULL / 4 * 3;
 /// How long an append is put off just before memory is full. Too short, and it fills up; too long, and workers whose
 /// ticks there is room for wait.
 const SLOWEST_APPEND: Duration = Duration::from_millis(200);
@@ -223,10 +226,11 @@ impl SqliteStore {
     /// they can seal; waits when none is left, and refuses after a while.
     async fn have_room(&self) -> Result<(), Fault> {
         let fullness = self.fullness();
-        if fullness <= HALF_FULL {
+        if fullness <= NEARLY_FULL {
             return Ok(());
         }
-        sleep(SLOWEST_APPEND * (fullness.min(FULL) - HALF_FULL) / HALF_FULL).await;
+        let over = fullness.min(FULL) - NEARLY_FULL;
+        sleep(SLOWEST_APPEND * over / (FULL - NEARLY_FULL)).await;
         let less = async {
             loop {
                 let told = self.memory.less();

@@ -107,15 +107,15 @@ async fn appends_are_refused_until_cycles_have_caught_up() {
 #[tokio::test]
 async fn an_append_is_put_off_while_memory_is_nearly_full() {
     let (_dir, path) = fresh_file();
-    let memory = MemoryLimits { ticks: 10, log_bytes: u64::MAX, patience: Duration::from_secs(30) };
+    let memory = MemoryLimits { ticks: 20, log_bytes: u64::MAX, patience: Duration::from_secs(30) };
     let running = Running::with(Settings { memory, ..in_memory(&path) });
     let store = &running.store;
     let call = |ticks| vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None); ticks])];
-    store.append(call(9)).await.unwrap();
-    // Four fifths of the way from half to full, so four fifths of a fifth of a second.
+    store.append(call(19)).await.unwrap();
+    // Four fifths of the way from three quarters to full, so four fifths of a fifth of a second.
     let hasty = timeout(Duration::from_millis(80), store.append(call(1))).await;
     assert!(hasty.is_err(), "{hasty:?}");
-    assert_eq!(store.stats().await.unwrap().ticks, 9);
+    assert_eq!(store.stats().await.unwrap().ticks, 19);
     assert!(matches!(&store.append(call(1)).await.unwrap()[..], [Ok(Appended::Stored(_))]));
 }
 
