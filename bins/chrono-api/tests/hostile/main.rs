@@ -17,6 +17,7 @@ mod service;
 mod bodies;
 mod descriptors;
 mod framing;
+mod overload;
 mod pipelines;
 mod slow;
 mod values;
