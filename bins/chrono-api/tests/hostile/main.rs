@@ -19,5 +19,6 @@ mod descriptors;
 mod framing;
 mod overload;
 mod pipelines;
+mod readers;
 mod slow;
 mod values;
