@@ -37,8 +37,8 @@ async fn a_flood_takes_neither_the_descriptors_of_the_store_nor_the_operators_do
         .await;
     let metrics = metrics_of(operators);
     let open = figure(&metrics, "http_connections_active");
-    // Those of the honest client and of this look are among them.
-    assert!(open <= FIT + 1, "{open} connections");
+    // Those of the honest client are among them; this look and the one before, which may not be closed yet, are beside.
+    assert!(open <= FIT + 2, "{open} connections");
     assert_eq!(figure(&metrics, "http_connections_refused_total{reason=\"accept\"}"), 0);
     // Whoever is in is served, the store included, while nobody else gets in.
     let mut newcomer = Client::connect(service.gateway.address()).await;
