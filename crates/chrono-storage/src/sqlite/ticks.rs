@@ -1,10 +1,10 @@
 //! Reading ticks: pages in order, and what memory has beyond them.
 
-use std::collections::HashMap;
 use std::ops::{Bound, Range};
 use std::str::FromStr;
 
 use chrono_domain::{Arrival, Metadata, NameError, OrderKey, Source, StoredTick, Symbol, Tick};
+use foldhash::{HashMap, HashMapExt};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::codec;
