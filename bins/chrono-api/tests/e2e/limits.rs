@@ -63,7 +63,7 @@ fn fifty_keys_at_ten_times_their_limit_pass_exactly_it_at_once() {
 
 #[test]
 fn whoever_waits_as_told_is_not_refused_again() {
-    let service = Service::start_with(&[("RATE_LIMIT_PUBLIC_FREE", "30")]);
+    let service = Service::start_with(&[("RATE_LIMIT_PUBLIC_PAID", "30")]);
     let ask = || service.get(INTERVALS);
     let refused = std::iter::repeat_with(ask).take(31).find(|answer| answer.status == 429);
     let wait = number(&refused.expect("31 of 30 passed"), "retry-after");
