@@ -29,7 +29,7 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderName, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request};
 
-use crate::http::{Answer, AnswerBudget, BodyLimits, Peer, Settings, screen};
+use crate::http::{Answer, AnswerBudget, BodyLimits, Peer, Settings, Share, screen};
 use crate::supervisor::message_of;
 use gate::Passage;
 use router::{Endpoint, Found, Router};
@@ -102,15 +102,6 @@ impl<A: Send + Sync + 'static> Edge<A> {
         (route.handler)(Arc::clone(&self.app), call).await
     }
 
-    /// Counts the answer against the memory that answers share. What a post did is told in any case, and is no longer
-    /// than what it sent.
-    fn charge(&self, asked: &Asked, mut reply: Reply) -> Result<Reply, ApiError> {
-        if asked.method == Method::GET {
-            reply.body_mut().charge(&self.answers)?;
-        }
-        Ok(reply)
-    }
-
     /// Gives the answer the headers that every answer has.
     fn dress(
         &self,
@@ -143,6 +134,17 @@ struct Asked {
     origin: Option<HeaderValue>,
 }
 
+impl Asked {
+    /// Counts the answer against the memory that answers share. What a post did is told in any case, and is no longer
+    /// than what it sent.
+    fn charge(&self, share: &Share, mut reply: Reply) -> Result<Reply, ApiError> {
+        if self.method == Method::GET {
+            reply.body_mut().charge(share)?;
+        }
+        Ok(reply)
+    }
+}
+
 impl<A: Send + Sync + 'static> Answer for Edge<A> {
     async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Reply {
         let asked = Asked {
@@ -152,12 +154,12 @@ impl<A: Send + Sync + 'static> Answer for Edge<A> {
         };
         let (endpoint, found, params) = self.router.find(&asked.method, request.uri().path());
         let mut visit = Visit::begin(&self.clock, &asked.id, &request, &endpoint.timings);
-        let answers = self.answers.clone();
-        let call = Call::new(request, peer, asked.id.clone(), params, self.body, answers);
+        let share = self.answers.of(peer.address.ip());
+        let call = Call::new(request, peer, asked.id.clone(), params, self.body, share.clone());
         let mut passage = Passage::default();
         let outcome = AssertUnwindSafe(self.respond(found, call, &mut passage)).catch_unwind();
         let outcome = outcome.await.unwrap_or_else(|payload| Err(panicked(&*payload)));
-        let outcome = outcome.and_then(|reply| self.charge(&asked, reply));
+        let outcome = outcome.and_then(|reply| asked.charge(&share, reply));
         let mut decision = passage.decision;
         let mut response = outcome.unwrap_or_else(|fault| {
             fault.log(&asked.id);

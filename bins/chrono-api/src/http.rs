@@ -23,7 +23,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tokio_util::either::Either;
 
-pub use answer_budget::{AnswerBudget, Crowded, Room};
+pub use answer_budget::{AnswerBudget, Crowded, Room, Share};
 pub use body::{Body, BoxError};
 pub use listener::Server;
 pub use peer::Peer;

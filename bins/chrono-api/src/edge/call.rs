@@ -11,7 +11,7 @@ use hyper::upgrade::OnUpgrade;
 use super::percent::decode;
 use super::router::Params;
 use super::{ApiError, ErrorCode, Query, RequestId};
-use crate::http::{AnswerBudget, BodyLimits, Peer, Room, read_body};
+use crate::http::{BodyLimits, Peer, Room, Share, read_body};
 
 /// A request that passed the gate, and what is known of it.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Call {
     request_id: RequestId,
     params: Params,
     limits: BodyLimits,
-    answers: AnswerBudget,
+    answers: Share,
     principal: Option<Principal>,
 }
 
@@ -32,7 +32,7 @@ impl Call {
         request_id: RequestId,
         params: Params,
         limits: BodyLimits,
-        answers: AnswerBudget,
+        answers: Share,
     ) -> Self {
         Self { request, peer, request_id, params, limits, answers, principal: None }
     }

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Frame, SizeHint};
 
-use super::answer_budget::{AnswerBudget, Crowded, Room, tie};
+use super::answer_budget::{Crowded, Room, Share, tie};
 
 /// Any error, as it travels inside a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -56,13 +56,13 @@ impl Body {
         self
     }
 
-    /// Counts its bytes against a budget until the socket has taken all of them; what is streamed has bounds of its own.
+    /// Counts its bytes against a customer's share until the socket has taken all of them; what is streamed has bounds of its own.
     ///
     /// # Errors
     /// [`Crowded`], when it is larger than its room and there is none left.
-    pub fn charge(&mut self, budget: &AnswerBudget) -> Result<(), Crowded> {
+    pub fn charge(&mut self, share: &Share) -> Result<(), Crowded> {
         if let Kind::Whole(bytes) = &mut self.kind {
-            *bytes = tie(mem::take(bytes), mem::take(&mut self.room), budget)?;
+            *bytes = tie(mem::take(bytes), mem::take(&mut self.room), share)?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Readers that ask for the largest answer there is and take nothing of it, or a little now and then: they share a bounded
 //! memory, whoever finds none left is told so, and all are cut.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use chrono_testkit::{Gateway, PUBLIC_KEY};
@@ -40,6 +40,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A segment and a window as on a long wire. On a loopback with its own, whole answers would hide in the kernel.
 const SEGMENT_BYTES: u32 = 536;
 const WINDOW_BYTES: u32 = 8 * 1_024;
+/// Where honest clients come from.
+const HONEST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const LARGEST: &str =
     "/prices/range?symbol=A/B&limit=10000&from=2025-10-09T00:00:00Z&to=2025-10-10T00:00:00Z";
 
@@ -55,13 +57,18 @@ async fn readers_that_take_their_time_share_a_bounded_memory_and_are_cut() {
     let dawdle = async {
         let mut held = JoinSet::new();
         let mut refused = 0;
-        for _ in 0..2 * EACH / AT_ONCE {
-            let asking = (0..AT_ONCE).map(|_| ask(gateway.address()));
+        for round in 0..2 * EACH / AT_ONCE {
+            let customer = customer(round / 2);
+            let asking = (0..AT_ONCE).map(|_| ask(gateway.address(), customer));
             for (nr, peer) in join_all(asking).await.into_iter().enumerate() {
                 match peer {
                     Some(peer) => drop(held.spawn(take(peer, nr % 2))),
                     None => refused += 1,
                 }
+            }
+            if round == 1 && customer != HONEST {
+                let other = ask(gateway.address(), HONEST).await;
+                assert!(other.is_some(), "one customer leaves no room for another");
             }
         }
         let cut = |body: &str| figure(body, "http_write_stalls_total") == held.len();
@@ -71,19 +78,26 @@ async fn readers_that_take_their_time_share_a_bounded_memory_and_are_cut() {
     let ((held, refused), most_kib) = sampled(gateway, dawdle).await;
     let cost_kib = most_kib.saturating_sub(before_kib);
     assert!(cost_kib < COST_KIB_MAX, "{cost_kib} KiB for {held} answers");
-    assert!(held > AT_ONCE && refused > AT_ONCE, "{held} held, {refused} refused");
+    assert!(held > AT_ONCE / 2 && refused > AT_ONCE, "{held} held, {refused} refused");
     // Those of the honest client and of whoever looks are left, and there is room for all again.
     until(operators, |body| figure(body, "http_connections_active") < 5).await;
-    let answers = join_all((0..AT_ONCE).map(|_| ask(gateway.address()))).await;
+    let answers = join_all((0..AT_ONCE / 4).map(|_| ask(gateway.address(), HONEST))).await;
     assert!(answers.iter().all(Option::is_some), "the room did not come back");
     drop(answers);
     honest.end().await;
     assert!(service.gateway.stop().unwrap().success());
 }
 
+/// Gives an address to come from; systems other than Linux have one only.
+fn customer(nr: usize) -> Ipv4Addr {
+    let last = if cfg!(target_os = "linux") { 2 + u8::try_from(nr).unwrap() } else { 1 };
+    Ipv4Addr::new(127, 0, 0, last)
+}
+
 /// Asks for the largest answer and waits until it begins, reading nothing of it; none if it is refused as it should be.
-async fn ask(address: SocketAddr) -> Option<TcpStream> {
+async fn ask(address: SocketAddr, customer: Ipv4Addr) -> Option<TcpStream> {
     let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((customer, 0).into()).unwrap();
     SockRef::from(&socket).set_tcp_mss(SEGMENT_BYTES).unwrap();
     socket.set_recv_buffer_size(WINDOW_BYTES).unwrap();
     let mut stream = socket.connect(address).await.unwrap();
