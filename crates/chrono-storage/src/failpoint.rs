@@ -69,3 +69,16 @@ pub fn acknowledge_early() {
 pub fn acknowledges_early() -> bool {
     EARLY_ACK.load(Ordering::SeqCst)
 }
+
+/// Whether the embedded store goes on after a sync that failed: another such control.
+static FORGIVES_SYNCS: AtomicBool = AtomicBool::new(false);
+
+/// Makes the embedded store go on after a sync that failed, as if the next one made it good.
+pub fn forgive_syncs() {
+    FORGIVES_SYNCS.store(true, Ordering::SeqCst);
+}
+
+/// Tells whether the embedded store goes on after a sync that failed.
+pub fn forgives_syncs() -> bool {
+    FORGIVES_SYNCS.load(Ordering::SeqCst)
+}
