@@ -1,0 +1,144 @@
+//! The faults, and what must come of them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use chrono_domain::{Clock, SystemClock};
+use chrono_testkit::{Gateway, has_program};
+
+use crate::campaign::{Campaign, Repeats};
+use crate::kills::rounds;
+
+/// Rounds for each sync that fails.
+const ROUNDS_PER_FAULT: u64 = 100;
+/// How a gateway ends whose disk failed to sync (`EX_IOERR`), and how long that may take.
+const DISK_FAILED: i32 = 74;
+const ENDS_WITHIN: Duration = Duration::from_secs(25);
+/// How soon a start that cannot work must say so.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+/// How long a load may take to bring checkpoints about, on a busy machine.
+const CHECKPOINTS: Duration = Duration::from_mins(2);
+/// Acknowledgements before a stop: too few for a checkpoint of its own.
+const ACKNOWLEDGED: usize = 50;
+
+/// A checkpoint copies the log file and syncs the database: when that fails, no later sync may be believed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_that_fails_to_sync_ends_the_gateway_and_loses_nothing() -> anyhow::Result<()>
+{
+    for _ in 0..rounds()?.div_ceil(ROUNDS_PER_FAULT) {
+        let mut campaign = Campaign::new("checkpoint that fails to sync")?;
+        let nth = campaign.random.within(1, 3).to_string();
+        let disk = BadDisk::failing_syncs(&mut campaign, &nth)?;
+        let mut gateway = campaign.start_under(&disk.words(), &[("STORE_CYCLE_TICKS", "1")])?;
+        let load = campaign.load(&gateway)?;
+        let ended = gateway.wait(CHECKPOINTS);
+        load.end().await?;
+        ensure!(ended?.code() == Some(DISK_FAILED), "it ends otherwise");
+        disk.is_said_by(&mut gateway)?;
+        loses_nothing(campaign).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_fails_to_sync_says_so_and_loses_nothing() -> anyhow::Result<()> {
+    let mut campaign = Campaign::new("stop that fails to sync")?;
+    let disk = BadDisk::failing_syncs(&mut campaign, "1")?;
+    let mut gateway = campaign.start_under(&disk.words(), &[])?;
+    let load = campaign.load(&gateway)?;
+    for _ in 0..ACKNOWLEDGED {
+        load.acknowledged().await?;
+    }
+    gateway.terminate()?;
+    load.end().await?;
+    let status = gateway.wait(ENDS_WITHIN)?;
+    ensure!(status.code() == Some(DISK_FAILED), "{status}");
+    disk.is_said_by(&mut gateway)?;
+    loses_nothing(campaign).await
+}
+
+/// A crash leaves a log file, and the disk does not take it: it is not built upon, and kept for a disk that does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_fails_to_sync_says_so_and_loses_nothing() -> anyhow::Result<()> {
+    let mut campaign = Campaign::new("start that fails to sync")?;
+    let disk = BadDisk::failing_syncs(&mut campaign, "1+")?;
+    let gateway = campaign.start(&[])?;
+    let load = campaign.load(&gateway)?;
+    for _ in 0..ACKNOWLEDGED {
+        load.acknowledged().await?;
+    }
+    gateway.kill()?;
+    load.end().await?;
+    let clock = SystemClock::new();
+    let refused = campaign.start_under(&disk.words(), &[]).err().context("it starts")?.to_string();
+    let took = clock.uptime();
+    ensure!(refused.contains("chrono.db cannot be brought over"), "{refused}");
+    ensure!(took < TOLD_WITHIN, "it takes {took:?} to say so");
+    loses_nothing(campaign).await
+}
+
+/// Starts anew on a disk that is well again, and holds everything against the ledger.
+async fn loses_nothing(mut campaign: Campaign) -> anyhow::Result<()> {
+    let gateway = campaign.start(&[])?;
+    campaign.settle(&gateway, Repeats::Some).await?;
+    let (verdict, _) = campaign.check_whole(&gateway).await?;
+    ensure!(verdict.is_clean(), "{verdict}");
+    ensure!(gateway.stop()?.success(), "the gateway does not stop as it should");
+    Ok(())
+}
+
+/// A tracer that fails calls of the store's files.
+struct BadDisk {
+    trace: PathBuf,
+    words: Vec<String>,
+}
+
+impl BadDisk {
+    /// Fails syncs of the database: the nth of each thread, and all that follow with a plus behind the number.
+    fn failing_syncs(campaign: &mut Campaign, nth: &str) -> anyhow::Result<Self> {
+        let failing = format!("inject=fsync,fdatasync:error=EIO:when={nth}");
+        Self::new(campaign, "trace=fsync,fdatasync", &failing, &["chrono.db"])
+    }
+
+    /// Makes the database first: its making syncs as well.
+    fn new(
+        campaign: &mut Campaign,
+        traced: &str,
+        failing: &str,
+        names: &[&str],
+    ) -> anyhow::Result<Self> {
+        ensure!(
+            has_program("strace"),
+            "strace is needed to fail system calls: apt-get install strace, or your system's like"
+        );
+        ensure!(campaign.start(&[])?.stop()?.success(), "the gateway does not stop as it should");
+        let text = |path: PathBuf| Some(path.to_str().context("a path in UTF-8").ok()?.to_owned());
+        let trace = campaign.data().with_extension("trace");
+        // With -D the gateway is our own child, and not the tracer's.
+        let words = ["strace", "-D", "-f", "--seccomp-bpf", "-e", traced, "-e", failing, "-o"];
+        let mut words: Vec<_> = words.map(str::to_owned).into();
+        words.extend(text(trace.clone()));
+        for name in names {
+            words.push("-P".to_owned());
+            words.extend(text(campaign.data().join(name)));
+        }
+        Ok(Self { trace, words })
+    }
+
+    fn words(&self) -> Vec<&str> {
+        self.words.iter().map(String::as_str).collect()
+    }
+
+    /// Demands that a sync was failed, and that the gateway, which has ended, said so in its log and to people.
+    fn is_said_by(&self, gateway: &mut Gateway) -> anyhow::Result<()> {
+        let trace = fs::read_to_string(&self.trace)?;
+        ensure!(trace.contains("(INJECTED)"), "no sync was failed: {trace}");
+        let errors = gateway.errors();
+        let said = |words: &str| errors.iter().any(|line| line.contains(words));
+        let as_it_must = said("writes nothing any more") && said("stopped because the disk failed");
+        ensure!(as_it_must, "it says {errors:?}");
+        Ok(())
+    }
+}
