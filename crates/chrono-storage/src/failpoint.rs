@@ -70,6 +70,19 @@ pub fn acknowledges_early() -> bool {
     EARLY_ACK.load(Ordering::SeqCst)
 }
 
+/// Whether the embedded store believes blobs whose checksum differs: another such control.
+static SKIPS_CHECKSUMS: AtomicBool = AtomicBool::new(false);
+
+/// Makes the embedded store believe blobs whose checksum differs.
+pub fn skip_checksums() {
+    SKIPS_CHECKSUMS.store(true, Ordering::SeqCst);
+}
+
+/// Tells whether the embedded store believes blobs whose checksum differs.
+pub fn skips_checksums() -> bool {
+    SKIPS_CHECKSUMS.load(Ordering::SeqCst)
+}
+
 /// Whether the embedded store goes on after a sync that failed: another such control.
 static FORGIVES_SYNCS: AtomicBool = AtomicBool::new(false);
 
