@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use chrono_client::{Client, ClientError};
 use chrono_domain::{Clock, SystemClock};
-use chrono_testkit::{Gateway, has_program};
+use chrono_testkit::ledger::{SentBatch, SentFeed};
+use chrono_testkit::{Gateway, INTERNAL_KEY, has_program};
 
 use crate::campaign::{Campaign, Repeats};
+use crate::feeds::posted;
 use crate::kills::rounds;
 
 /// Rounds for each sync that fails.
@@ -77,6 +80,56 @@ async fn a_start_that_fails_to_sync_says_so_and_loses_nothing() -> anyhow::Resul
     ensure!(refused.contains("chrono.db cannot be brought over"), "{refused}");
     ensure!(took < TOLD_WITHIN, "it takes {took:?} to say so");
     loses_nothing(campaign).await
+}
+
+/// For a while there is no room: batches are refused as not stored, reads go on, and with room again all is well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_full_for_a_while_refuses_batches_and_nothing_else() -> anyhow::Result<()> {
+    let mut campaign = Campaign::new("disk that is full for a while")?;
+    let disk = BadDisk::new(
+        &mut campaign,
+        "trace=pwrite64",
+        "inject=pwrite64:error=ENOSPC:when=300..500",
+        &["chrono.db", "chrono.db-wal"],
+    )?;
+    let mut gateway = campaign.start_under(&disk.words(), &[])?;
+    // It reads all the time, and demands answers.
+    let load = campaign.load(&gateway)?;
+    let (client, clock) = (gateway.client(INTERNAL_KEY)?, SystemClock::new());
+    let mut probes = Vec::new();
+    while !is_healed(&probes) {
+        ensure!(clock.uptime() < CHECKPOINTS, "it does not heal: {probes:?}");
+        probes.push(probe(&client, clock.now().micros()).await?);
+    }
+    gateway.terminate()?;
+    load.end().await?;
+    let status = gateway.wait(ENDS_WITHIN)?;
+    ensure!(status.success(), "{status}");
+    ensure!(fs::read_to_string(&disk.trace)?.contains("ENOSPC"), "no write was failed");
+    loses_nothing(campaign).await
+}
+
+/// Tells whether a batch was stored after one that was not.
+fn is_healed(probes: &[bool]) -> bool {
+    probes.iter().skip_while(|stored| **stored).any(|stored| *stored)
+}
+
+/// Posts a batch of a symbol that nobody else has; tells whether it was stored, or surely not.
+async fn probe(client: &Client, now: i64) -> anyhow::Result<bool> {
+    let feed = SentFeed {
+        symbol: "PROBE/USD".to_owned(),
+        source: "probe".to_owned(),
+        at: now,
+        price: "1.5".to_owned(),
+        volume: None,
+        metadata: None,
+    };
+    let batch = SentBatch { worker: "probe".to_owned(), key: None, feeds: vec![feed] };
+    match client.ingest(&posted(&batch, now), None).await {
+        Ok(_) => Ok(true),
+        Err(ClientError::Unavailable { .. }) => Ok(false),
+        Err(fault) => Err(fault.into()),
+    }
 }
 
 /// Starts anew on a disk that is well again, and holds everything against the ledger.
