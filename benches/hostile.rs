@@ -1,4 +1,4 @@
-//! Budget of hostile peers: the P99 of honest clients beside 2,000 sockets that dawdle ≤ 1.5 × that without them.
+//! Budget of hostile peers: the P99 of honest clients beside 2,000 sockets that mean ill ≤ 1.5 × that without them.
 //!
 //! Drives the release binary over loopback; build it first with `cargo build --release -p chrono-api`. Honest clients
 //! post and ask at a steady pace, so that it is waiting that is measured and not the limit of the machine.
@@ -9,44 +9,44 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use chrono_benches::load::{Pace, Request, run};
-use chrono_benches::{Budget, Feeds, Figure, Get, Rounds, Server, Spread, scratch_gateway};
-use chrono_testkit::INTERNAL_KEY;
+use chrono_benches::{Budget, Feeds, Figure, Get, Rounds, Server, Spread, ask, scratch_gateway};
+use chrono_testkit::{INTERNAL_KEY, PUBLIC_KEY};
 
 const SUBJECT: &str = "Hostile peers";
-/// Sockets that dawdle.
+/// Sockets that mean ill.
 const HOSTILE: usize = 2_000;
 /// Honest clients of each kind, and the pace of all of them.
 const HONEST: usize = 4;
 const PACE: Pace = Pace::PerSecond(1_000.0);
-/// Time for each contender of a round.
-const SPAN: Duration = Duration::from_secs(4);
-/// Each hostile socket sends a byte every two seconds, in so many steps.
+/// Time for each contender of a round: longer than a silent socket or a dripping body may take.
+const SPAN: Duration = Duration::from_secs(12);
+/// Each hostile socket sends a byte and reads some every two seconds, in so many steps.
 const STEPS: usize = 50;
 const STEP: Duration = Duration::from_millis(40);
-/// What hostile sockets begin with, `KEY` standing for a key: nothing, half a head, a head that drips, a body that drips,
-/// junk that is refused at once.
-const BEGINNINGS: [&str; 5] = [
-    "",
-    "GET /prices/latest HTTP/1.1\r\nHo",
-    "GET /prices/latest HTTP/1.1\r\nHost: a\r\nX: ",
-    "POST /internal/ingest HTTP/1.1\r\nHost: a\r\nX-API-Key: KEY\r\nContent-Type: application/json\r\n\
-     Content-Length: 1000\r\n\r\n{",
-    "POST /internal/ingest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n",
-];
+const LATEST: &str = "/prices/latest?symbols=S000/USD,S001/USD,S002/USD";
+/// Questions that a reader asks at once, to read their answers as slowly as it can.
+const PIPELINED: usize = 64;
+/// Arrays within each other, far more than are read.
+const DEPTH: usize = 10_000;
 
 fn main() -> anyhow::Result<()> {
     let rounds = Rounds::from_arguments();
     rlimit::increase_nofile_limit(u64::MAX)?;
     let server = scratch_gateway()?;
+    // Names that are not known yet would be answered 404.
+    let mut names = Feeds::new(0, 10, 0..3, 0..5);
+    names.prepare(0);
+    ask(server.address(), &names)?;
+    let kinds = kinds();
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..rounds.count() {
         alone.push(honest(&server, rounds)?);
-        beside.push(beside_hostile(&server, rounds)?);
+        beside.push(beside_hostile(&server, &kinds, rounds)?);
     }
     let (alone, beside) = (Spread::median(&alone), Spread::median(&beside));
-    Figure::new(SUBJECT, "P99 beside 2,000 sockets that dawdle", beside.p99, "ms")
+    Figure::new(SUBJECT, "P99 beside 2,000 hostile sockets", beside.p99, "ms")
         .limit(alone.p99)
         .budget(Budget::RatioAtMost(1.5))
         .note(format!("1,000 requests/s; {beside}; limit: without them, {alone}"))
@@ -58,49 +58,97 @@ fn honest(server: &Server, rounds: Rounds) -> anyhow::Result<Spread> {
     let clients = (0..HONEST).flat_map(|client| {
         let source = client as u64 % 5;
         let worker: Box<dyn Request> = Box::new(Feeds::new(client, 1, 0..200, source..source + 1));
-        let reader: Box<dyn Request> = Box::new(Get::always("/metadata/intervals"));
+        let reader: Box<dyn Request> = Box::new(Get::always(LATEST));
         [worker, reader]
     });
     Ok(run(server, clients.collect(), PACE, rounds.span(SPAN))?.latency)
 }
 
-/// Does so while the hostile sockets dawdle.
-fn beside_hostile(server: &Server, rounds: Rounds) -> anyhow::Result<Spread> {
+/// Does so beside the hostile sockets.
+fn beside_hostile(server: &Server, kinds: &[String], rounds: Rounds) -> anyhow::Result<Spread> {
     let stop = AtomicBool::new(false);
-    let kinds = BEGINNINGS.iter().cycle().take(HOSTILE);
-    let crowd: anyhow::Result<Vec<_>> = kinds.map(|kind| open(server.address(), kind)).collect();
-    let crowd = crowd?;
+    let crowd =
+        kinds.iter().cycle().take(HOSTILE).map(|kind| Hostile::open(server.address(), kind));
+    let crowd = crowd.collect::<anyhow::Result<Vec<_>>>()?;
     scope(|scope| {
-        let dawdling = scope.spawn(|| dawdle(crowd, server.address(), &stop));
-        let measured = honest(server, rounds);
+        let dawdling = scope.spawn(|| dawdle(crowd, &stop));
+        let measured = honest(server, rounds).and_then(|spread| {
+            // Some are refused at once and come back within two seconds.
+            let open = connections(server)?;
+            ensure!(open > HOSTILE / 2, "only {open} connections were open");
+            Ok(spread)
+        });
         stop.store(true, Ordering::Relaxed);
         dawdling.join().map_err(|_panic| anyhow!("the hostile thread panicked"))??;
         measured
     })
 }
 
-fn open(address: SocketAddr, beginning: &str) -> anyhow::Result<TcpStream> {
-    let mut socket = TcpStream::connect(address)?;
-    socket.write_all(beginning.replace("KEY", INTERNAL_KEY).as_bytes())?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
+/// Asks the gateway how many connections it has.
+fn connections(server: &Server) -> anyhow::Result<usize> {
+    let metrics = String::from_utf8(ask(server.address(), &Get::always("/metrics"))?)?;
+    let mut lines = metrics.lines();
+    let count = lines.find_map(|line| line.strip_prefix("http_connections_active "));
+    Ok(count.context("no such metric")?.parse()?)
 }
 
-/// Sends a byte on each socket now and then, and opens those again that the gateway closed.
-fn dawdle(mut crowd: Vec<TcpStream>, address: SocketAddr, stop: &AtomicBool) -> anyhow::Result<()> {
+/// What hostile sockets begin with: nothing, half a head, a head that drips, a body that drips, junk that is refused at
+/// once, a junk key, a body that is too deep, and many questions whose answers are read slowly.
+fn kinds() -> Vec<String> {
+    let get =
+        |path: &str, key: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\n");
+    let post = |fields: &str| {
+        format!(
+            "POST /internal/ingest HTTP/1.1\r\nHost: a\r\nX-API-Key: {INTERNAL_KEY}\r\n{fields}"
+        )
+    };
+    let deep = "[".repeat(DEPTH);
+    let json = "Content-Type: application/json\r\nContent-Length:";
+    vec![
+        String::new(),
+        "GET /prices/latest HTTP/1.1\r\nHo".to_owned(),
+        "GET /prices/latest HTTP/1.1\r\nHost: a\r\nX: ".to_owned(),
+        post(&format!("{json} 1000\r\n\r\n{{")),
+        post("Transfer-Encoding: xchunked\r\n\r\n"),
+        get(LATEST, "junk") + "\r\n",
+        post(&format!("{json} {DEPTH}\r\n\r\n{deep}")),
+        format!("{}\r\n", get(LATEST, PUBLIC_KEY)).repeat(PIPELINED),
+    ]
+}
+
+/// A hostile socket, and what it begins with.
+struct Hostile<'k> {
+    address: SocketAddr,
+    socket: TcpStream,
+    kind: &'k str,
+}
+
+impl<'k> Hostile<'k> {
+    fn open(address: SocketAddr, kind: &'k str) -> anyhow::Result<Self> {
+        let mut socket = TcpStream::connect(address)?;
+        socket.write_all(kind.as_bytes())?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { address, socket, kind })
+    }
+
+    /// Reads some and sends a byte, unless it is silent; opens it again if the gateway closed it.
+    fn dawdle(&mut self) -> anyhow::Result<()> {
+        let is_closed = matches!(self.socket.read(&mut [0; 512]), Ok(0))
+            || !self.kind.is_empty() && self.socket.write_all(b" ").is_err();
+        if is_closed {
+            *self = Self::open(self.address, self.kind)?;
+        }
+        Ok(())
+    }
+}
+
+/// Lets each socket dawdle now and then.
+fn dawdle(mut crowd: Vec<Hostile<'_>>, stop: &AtomicBool) -> anyhow::Result<()> {
     for step in (0..STEPS).cycle() {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        for (place, socket) in crowd.iter_mut().enumerate().skip(step).step_by(STEPS) {
-            let kind = BEGINNINGS.get(place % BEGINNINGS.len()).context("no such kind")?;
-            // Silent sockets stay so.
-            let is_closed = matches!(socket.read(&mut [0; 512]), Ok(0))
-                || !kind.is_empty() && socket.write_all(b" ").is_err();
-            if is_closed {
-                *socket = open(address, kind)?;
-            }
-        }
+        crowd.iter_mut().skip(step).step_by(STEPS).try_for_each(Hostile::dawdle)?;
         sleep(STEP);
     }
     Ok(())

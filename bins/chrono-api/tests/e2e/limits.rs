@@ -61,6 +61,17 @@ fn fifty_keys_at_ten_times_their_limit_pass_exactly_it_at_once() {
     }
 }
 
+#[test]
+fn whoever_waits_as_told_is_not_refused_again() {
+    let service = Service::start_with(&[("RATE_LIMIT_PUBLIC_PAID", "30")]);
+    let ask = || service.get(INTERVALS);
+    let refused = std::iter::repeat_with(ask).take(31).find(|answer| answer.status == 429);
+    let wait = number(&refused.expect("31 of 30 passed"), "retry-after");
+    assert!((1..=62).contains(&wait), "{wait}");
+    std::thread::sleep(Duration::from_secs(wait.into()));
+    ask().ok();
+}
+
 /// Asks once with each key over one connection, and counts the answers by status.
 fn ask_with_each(service: &Service, keys: impl Iterator<Item = String>) -> BTreeMap<u16, usize> {
     let host = service.url().strip_prefix("http://").unwrap();

@@ -131,6 +131,7 @@ mod tests {
     use chrono_domain::{ManualClock, Price, Source, Symbol, Tick, Timestamp};
 
     use super::super::connection::Reader;
+    use super::super::generation::Generation;
     use super::super::open::{Settings, StoreFile};
     use super::*;
 
@@ -183,6 +184,37 @@ mod tests {
         assert_eq!((file.memory.position(), file.memory.load().ticks), ((1, 4), 3));
         let outcomes = append(&mut writer, &batch(1)).unwrap();
         assert!(matches!(&outcomes[..], [Ok(Appended::Stored(Arrival(4)))]));
+    }
+
+    #[test]
+    fn what_a_panic_tore_is_read_from_the_log_and_then_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp::MIN);
+        let file = StoreFile::open(Settings::new(dir.path().join("chrono.db")), &clock).unwrap();
+        let file = Arc::new(file);
+        let reader = Reader::open(&file).unwrap();
+        let ticks = |generation: &Generation| {
+            generation.series.values().map(|series| series.ticks.len() as u64).sum::<u64>()
+        };
+        let read = || reader.view(ticks, |view| Ok(view.parts.iter().sum::<u64>())).unwrap();
+        let mut writer = Writer::open(&file).unwrap();
+        let mut stored = 0;
+        for is_frozen in [false, true, true] {
+            append(&mut writer, &batch(3)).unwrap();
+            writer.rest();
+            if is_frozen {
+                file.memory.freeze();
+                append(&mut writer, &batch(2)).unwrap();
+                writer.rest();
+                stored += 2;
+            }
+            stored += 3;
+            file.memory.tear();
+            assert_eq!(read(), stored);
+            writer = Writer::open(&file).unwrap();
+            assert_eq!(read(), stored);
+            assert_eq!((file.memory.load().ticks, file.memory.position().1), (stored, stored + 1));
+        }
     }
 
     #[test]

@@ -222,6 +222,14 @@ impl Memory {
         self.less.notify_waiters();
     }
 
+    /// Leaves the active generation as a panic in the middle of a fold may.
+    #[cfg(test)]
+    pub(super) fn tear(&self) {
+        let mut held = self.write();
+        held.torn = true;
+        held.active.series.clear();
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Generations> {
         self.held.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,10 +1,10 @@
 //! Reading ticks: pages in order, and what memory has beyond them.
 
-use std::collections::HashMap;
 use std::ops::{Bound, Range};
 use std::str::FromStr;
 
 use chrono_domain::{Arrival, Metadata, NameError, OrderKey, Source, StoredTick, Symbol, Tick};
+use foldhash::{HashMap, HashMapExt};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::codec;
@@ -23,6 +23,9 @@ pub(super) const WORKER_NAME: &str = "SELECT name FROM workers WHERE id = ?1";
 const SYMBOL_NAMES: &str = "SELECT name FROM symbols ORDER BY name";
 const SOURCE_NAMES: &str = "SELECT name FROM sources ORDER BY name";
 const WORKER_NAMES: &str = "SELECT name FROM workers ORDER BY name";
+
+/// Most rows that room is made for before it is known that there are so many: the longest answer of REST.
+const ROWS_USUAL_MAX: usize = 10_000;
 
 /// A tick with ids for names.
 pub(super) type Whole = (Row, Option<Metadata>);
@@ -133,7 +136,7 @@ pub(super) fn whole_page(
     let damage = || Fault::damage("pages", page.id);
     let opened = Page::open(&page.body).map_err(damage())?;
     let rows = opened.rows(0..opened.len(), None).map_err(damage())?;
-    with_metadata(pages, symbol_id, (page, opened.beside()), rows, detail)
+    Ok(with_metadata(pages, symbol_id, (page, opened.beside()), rows, detail)?.collect())
 }
 
 /// Names by their ids, as far as a reader has met them.
@@ -263,6 +266,10 @@ fn add_page(
         rows.reverse();
     }
     rows.truncate(room);
+    if rows.len() < room {
+        // There may be more: growing step by step would copy most of it twice.
+        found.reserve(room.min(ROWS_USUAL_MAX));
+    }
     let page = (page, opened.beside());
     found.extend(with_metadata(pages, wanted.symbol_id, page, rows, wanted.detail)?);
     Ok(())
@@ -275,7 +282,7 @@ fn with_metadata(
     (page, beside): (&StoredPage, Beside),
     rows: Vec<(usize, Row)>,
     detail: Detail,
-) -> Result<Vec<Whole>, Fault> {
+) -> Result<impl Iterator<Item = Whole> + use<>, Fault> {
     let chain = Chain::of(Family::Metadata, symbol_id);
     let held = match (detail, beside) {
         (Detail::Plain, _) | (_, Beside::Nothing) => None,
@@ -288,8 +295,7 @@ fn with_metadata(
         None => Vec::new(),
         Some(held) => metadata::decode(&held.body).map_err(Fault::damage("pages", held.id))?,
     };
-    let join = |(idx, row): (usize, Row)| (row, texts.get(idx).cloned().flatten());
-    Ok(rows.into_iter().map(join).collect())
+    Ok(rows.into_iter().map(move |(idx, row)| (row, texts.get(idx).cloned().flatten())))
 }
 
 fn place(bound: Bound<OrderKey>, open: Place) -> Place {

@@ -46,6 +46,11 @@ impl<T> InOrder<T> {
         }
     }
 
+    #[cfg(test)]
+    pub(in super::super) fn len(&self) -> usize {
+        self.row.len() + self.late.len()
+    }
+
     pub(in super::super) fn get(&self, key: &OrderKey) -> Option<&T> {
         let idx = self.row.binary_search_by_key(key, |(held, _)| *held);
         match idx.ok().and_then(|idx| self.row.get(idx)) {
