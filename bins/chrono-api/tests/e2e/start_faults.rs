@@ -104,20 +104,24 @@ fn a_database_whose_end_is_cut_off_is_named_and_left_alone() {
 }
 
 #[test]
-fn a_database_or_a_directory_that_it_may_not_read_is_named() {
+fn a_database_or_a_directory_that_it_may_not_read_or_write_is_named() {
     let dir = Service::start().stopped();
     let file = dir.path().join("chrono.db");
-    for path in [file.as_path(), dir.path()] {
+    for (path, mode, fault) in [
+        (file.as_path(), 0, "unable to open"),
+        (file.as_path(), 0o444, "may not be written"),
+        (dir.path(), 0, "Permission denied"),
+    ] {
         let allowed = fs::metadata(path).unwrap().permissions();
-        fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
-        let is_read = path.read_dir().is_ok() || fs::read(path).is_ok();
-        let found = (!is_read).then(|| start(dir.path(), "", &[]));
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        let is_everything_allowed = fs::OpenOptions::new().append(true).open(&file).is_ok();
+        let found = (!is_everything_allowed).then(|| start(dir.path(), "", &[]));
         fs::set_permissions(path, allowed).unwrap();
         let Some(found) = found else {
-            println!("not checked here: what may not be read; whoever runs this reads everything");
+            println!("not checked here: what is not allowed; whoever runs this may do everything");
             return;
         };
-        assert_says(&found, FAULT, &[path.to_str().unwrap()]);
+        assert_says(&found, FAULT, &[path.to_str().unwrap(), fault]);
     }
     let service = Service::start_in(dir);
     assert_eq!(service.ask("GET", "/health/ready", &[], "").status, 200);
