@@ -7,6 +7,7 @@ use self::run::{End, Run};
 use self::run::{LOSSES, images};
 use crate::kills::rounds;
 
+mod events;
 mod rows;
 mod run;
 

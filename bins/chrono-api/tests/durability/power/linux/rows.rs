@@ -99,7 +99,7 @@ fn write_tick(sql: &mut String, feed: &SentFeed, worker: &str, arrival: u64) -> 
 
 fn write_beside(sql: &mut String) -> anyhow::Result<()> {
     for key in keys()? {
-        let hash: String = key.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = key.hash.map(|byte| format!("{byte:02x}")).concat();
         let time = |at: Option<Timestamp>| {
             at.map_or_else(|| "NULL".to_owned(), |at| at.micros().to_string())
         };

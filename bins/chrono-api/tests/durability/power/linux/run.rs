@@ -1,6 +1,6 @@
 //! Gateways under a tracer, the disks that cuts leave, and the verdicts.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,15 +17,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::events::{Event, events};
+use super::rows;
 use crate::disk::{Disk, Image, Loss};
 use crate::feeds::{FeedMaker, late_hours, late_stretches};
 use crate::images::{Sent, judge, lay_out};
 use crate::kills::rounds;
 use crate::load::{Sent as Posting, post};
 use crate::random::Random;
-use crate::trace::{Call, Tracer, is_reply};
-
-use super::rows;
+use crate::trace::Tracer;
 
 /// Writers at a time, and batches of each.
 const WRITERS: usize = 4;
@@ -44,8 +44,6 @@ const ENDS_WITHIN: Duration = Duration::from_secs(25);
 /// What is traced: what changes files or makes them safe, and what comes in and goes out.
 const TRACED: &str = "trace=read,recvfrom,write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,\
     fsync,fdatasync,sync_file_range,fallocate,ftruncate,truncate,unlink,unlinkat,rename,renameat,renameat2";
-/// Opens the line that names a batch in a request's head.
-const KEY_LINE: &[u8] = b"idempotency-key: ";
 
 /// Gives the number of images for each kind of loss.
 pub(super) fn images() -> anyhow::Result<u64> {
@@ -88,14 +86,6 @@ pub(super) struct State {
 
 /// A batch, and whether it was acknowledged.
 type Posted = (SentBatch, bool);
-
-/// What happened, in order.
-enum Event {
-    /// A call that the disk must see.
-    Disk(Call),
-    /// The first byte of a reply left, for the batch with this number.
-    Acknowledged(usize),
-}
 
 /// What many images came to.
 #[derive(Debug, Default)]
@@ -373,44 +363,4 @@ async fn is_ready(url: &str) -> anyhow::Result<bool> {
     socket.read_to_string(&mut answer).await?;
     eprintln!("readiness: {}", answer.lines().last().unwrap_or_default());
     Ok(answer.starts_with("HTTP/1.1 200 "))
-}
-
-/// Puts what matters in order: writes and replies by their beginnings, syncs by their ends; gives the last line too.
-fn events(
-    calls: Vec<Call>,
-    disk: &Disk,
-    sent: &Sent,
-    from_line: usize,
-) -> anyhow::Result<(Vec<Event>, usize)> {
-    let keys = sent.batches().iter().enumerate();
-    let keys: HashMap<_, _> =
-        keys.filter_map(|(at, batch)| Some((batch.key.as_deref()?, at))).collect();
-    let mut events = Vec::new();
-    let mut asked: HashMap<String, usize> = HashMap::new();
-    let mut last = from_line;
-    for mut call in calls {
-        call.begin += from_line;
-        call.end += from_line;
-        last = last.max(call.end + 1);
-        let socket = call.file.starts_with("socket:");
-        if let Some(key) = key_of(&call).filter(|_| socket) {
-            let batch = *keys.get(key.as_str()).with_context(|| format!("an unknown key {key}"))?;
-            asked.insert(call.file, batch);
-        } else if socket && is_reply(&call) {
-            let batch = asked.remove(&call.file).context("a reply without a request")?;
-            events.push((call.begin, Event::Acknowledged(batch)));
-        } else if disk.concerns(&call) && call.name != "read" {
-            let syncs = matches!(call.name.as_str(), "fsync" | "fdatasync");
-            events.push((if syncs { call.end } else { call.begin }, Event::Disk(call)));
-        }
-    }
-    events.sort_by_key(|(line, _)| *line);
-    Ok((events.into_iter().map(|(_, event)| event).collect(), last))
-}
-
-/// Finds the key in the head of a request.
-fn key_of(call: &Call) -> Option<String> {
-    let at = call.bytes.windows(KEY_LINE.len()).position(|bytes| bytes == KEY_LINE)?;
-    let key = call.bytes[at + KEY_LINE.len()..].split(|byte| *byte == b'\r').next()?;
-    String::from_utf8(key.to_vec()).ok()
 }
