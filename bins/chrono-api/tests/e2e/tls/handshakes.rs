@@ -33,10 +33,23 @@ enum Manner {
     Leaves,
     /// Sends bytes that are no handshake.
     Noise,
+    /// Begins anew in the middle of it.
+    Again,
+    /// Says that nothing more comes, and stays.
+    Notice,
 }
 
-const MANNERS: [Manner; 5] =
-    [Manner::Silent, Manner::Half, Manner::Drip, Manner::Leaves, Manner::Noise];
+const MANNERS: [Manner; 7] = [
+    Manner::Silent,
+    Manner::Half,
+    Manner::Drip,
+    Manner::Leaves,
+    Manner::Noise,
+    Manner::Again,
+    Manner::Notice,
+];
+/// The alert `close_notify`, in a record of its own.
+const CLOSE_NOTIFY: [u8; 7] = [0x15, 3, 3, 0, 2, 1, 0];
 
 /// Gives the first message of a handshake.
 fn hello(secure: &Secure) -> Vec<u8> {
@@ -59,6 +72,8 @@ async fn misbehave(mut stream: TcpStream, manner: Manner, hello: Vec<u8>) -> Dur
             stream.shutdown().await.unwrap();
         }
         Manner::Noise => stream.write_all(&[0x16, 3, 1, 0, 4, 9, 9, 9, 9]).await.unwrap(),
+        Manner::Again => stream.write_all(&[&hello[..], &hello].concat()).await.unwrap(),
+        Manner::Notice => stream.write_all(&[&hello[..], &CLOSE_NOTIFY].concat()).await.unwrap(),
     }
     let (mut read, mut write) = stream.into_split();
     let drip = async {
@@ -113,7 +128,7 @@ async fn handshakes_that_lead_nowhere_are_cut_while_others_are_served() {
     let metrics = secure.metrics(secure.authority()).await;
     // The one that is served may be in a handshake when the last of the others is cut, and then leaves it.
     for (reason, count, more) in
-        [("deadline", 3 * EACH, 0), ("broken", EACH, 1), ("invalid", EACH, 0)]
+        [("deadline", 3 * EACH, 0), ("broken", EACH, 1), ("invalid", 3 * EACH, 0)]
     {
         let name = format!("tls_handshakes_failed_total{{reason=\"{reason}\"}} ");
         let counted = metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap();
