@@ -46,6 +46,21 @@ async fn a_power_cut_amid_the_carrying_over_of_rows_loses_nothing() -> anyhow::R
     Ok(())
 }
 
+/// The control: without syncs some files are torn, and what was acknowledged since is gone.
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failpoints_a_carrying_over_that_does_not_sync_is_found_out() -> anyhow::Result<()> {
+    let mut run = Run::on_rows()?;
+    let wrong = [("STORE_CYCLE_TICKS", "50"), ("CHRONO_SYNCHRONOUS", "OFF")];
+    run.go(&wrong, &[], End::Stop).await?;
+    for loss in LOSSES {
+        let verdict = run.cut(loss, images()?)?;
+        eprintln!("control, {loss:?} lost: {verdict:?}");
+        ensure!(verdict.lost > 0 || !verdict.wrong.is_empty(), "{loss:?} lost, and not seen");
+    }
+    Ok(())
+}
+
 /// The control: without syncs nothing is safe, and that must be seen.
 #[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

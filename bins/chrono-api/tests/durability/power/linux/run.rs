@@ -99,7 +99,7 @@ pub(super) struct Verdict {
     /// How many images lacked how many migrations, if that could be seen.
     pub(super) pending: BTreeMap<Option<usize>, usize>,
     /// The first faults of other kinds.
-    wrong: Vec<String>,
+    pub(super) wrong: Vec<String>,
 }
 
 impl Run {
