@@ -249,13 +249,8 @@ impl App {
         settings: HttpSettings,
         origins: Origins,
     ) -> anyhow::Result<()> {
-        let edge = Edge::try_new(
-            Arc::clone(self),
-            routes,
-            Arc::clone(&self.gate),
-            origins,
-            settings.body,
-        )?;
+        let edge =
+            Edge::try_new(Arc::clone(self), routes, Arc::clone(&self.gate), origins, settings)?;
         let mut server =
             Server::new(door.listener, Arc::new(edge), settings, self.supervisor.clone());
         if let Some(tls) = door.tls {

@@ -29,7 +29,7 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderName, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request};
 
-use crate::http::{Answer, BodyLimits, Peer, screen};
+use crate::http::{Answer, AnswerBudget, BodyLimits, Peer, Settings, screen};
 use crate::supervisor::message_of;
 use gate::Passage;
 use router::{Endpoint, Found, Router};
@@ -57,6 +57,7 @@ pub struct Edge<A: 'static> {
     gate: Arc<Gate>,
     origins: Origins,
     body: BodyLimits,
+    answers: AnswerBudget,
     clock: Arc<dyn Clock>,
 }
 
@@ -70,10 +71,11 @@ impl<A: Send + Sync + 'static> Edge<A> {
         routes: &'static [Route<A>],
         gate: Arc<Gate>,
         origins: Origins,
-        body: BodyLimits,
+        settings: Settings,
     ) -> Result<Self, RouteError> {
-        let clock = gate.clock();
-        Ok(Self { app, router: Router::try_new(routes)?, gate, origins, body, clock })
+        let (clock, body) = (gate.clock(), settings.body);
+        let answers = AnswerBudget::new(settings.answer_bytes_max);
+        Ok(Self { app, router: Router::try_new(routes)?, gate, origins, body, answers, clock })
     }
 
     /// Does what the request asks for, and says for whom.
@@ -98,6 +100,15 @@ impl<A: Send + Sync + 'static> Edge<A> {
         #[cfg(feature = "failpoints")]
         chrono_storage::failpoint::hit("handler");
         (route.handler)(Arc::clone(&self.app), call).await
+    }
+
+    /// Counts the answer against the memory that answers share. What a post did is told in any case, and is no longer
+    /// than what it sent.
+    fn charge(&self, asked: &Asked, mut reply: Reply) -> Result<Reply, ApiError> {
+        if asked.method == Method::GET {
+            reply.body_mut().charge(&self.answers)?;
+        }
+        Ok(reply)
     }
 
     /// Gives the answer the headers that every answer has.
@@ -141,10 +152,12 @@ impl<A: Send + Sync + 'static> Answer for Edge<A> {
         };
         let (endpoint, found, params) = self.router.find(&asked.method, request.uri().path());
         let mut visit = Visit::begin(&self.clock, &asked.id, &request, &endpoint.timings);
-        let call = Call::new(request, peer, asked.id.clone(), params, self.body);
+        let answers = self.answers.clone();
+        let call = Call::new(request, peer, asked.id.clone(), params, self.body, answers);
         let mut passage = Passage::default();
         let outcome = AssertUnwindSafe(self.respond(found, call, &mut passage)).catch_unwind();
         let outcome = outcome.await.unwrap_or_else(|payload| Err(panicked(&*payload)));
+        let outcome = outcome.and_then(|reply| self.charge(&asked, reply));
         let mut decision = passage.decision;
         let mut response = outcome.unwrap_or_else(|fault| {
             fault.log(&asked.id);

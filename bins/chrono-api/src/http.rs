@@ -4,6 +4,7 @@
 //! bounded in number, size and time; the bounds are in [`Settings`].
 
 mod admission;
+mod answer_budget;
 mod body;
 mod connection;
 mod head_timer;
@@ -22,6 +23,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tokio_util::either::Either;
 
+pub use answer_budget::{AnswerBudget, Crowded, Room};
 pub use body::{Body, BoxError};
 pub use listener::Server;
 pub use peer::Peer;

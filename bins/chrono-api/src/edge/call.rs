@@ -11,7 +11,7 @@ use hyper::upgrade::OnUpgrade;
 use super::percent::decode;
 use super::router::Params;
 use super::{ApiError, ErrorCode, Query, RequestId};
-use crate::http::{BodyLimits, Peer, read_body};
+use crate::http::{AnswerBudget, BodyLimits, Peer, Room, read_body};
 
 /// A request that passed the gate, and what is known of it.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct Call {
     request_id: RequestId,
     params: Params,
     limits: BodyLimits,
+    answers: AnswerBudget,
     principal: Option<Principal>,
 }
 
@@ -31,8 +32,9 @@ impl Call {
         request_id: RequestId,
         params: Params,
         limits: BodyLimits,
+        answers: AnswerBudget,
     ) -> Self {
-        Self { request, peer, request_id, params, limits, principal: None }
+        Self { request, peer, request_id, params, limits, answers, principal: None }
     }
 
     pub(super) fn enter(&mut self, principal: Option<Principal>) {
@@ -52,6 +54,19 @@ impl Call {
     /// Says that the answer is a stream, so that little of it waits in the kernel for a reader that lags.
     pub fn expect_stream(&self) {
         self.peer.expect_stream();
+    }
+
+    /// Takes room for an answer of at most so many bytes, before it is made; it goes into
+    /// [`Body::with_room`](crate::http::Body::with_room).
+    ///
+    /// # Errors
+    /// `OVERLOADED` when there is none within a moment.
+    pub fn reserve(
+        &self,
+        bytes: usize,
+    ) -> impl Future<Output = Result<Room, ApiError>> + Send + use<> {
+        let answers = self.answers.clone();
+        async move { Ok(answers.reserve(bytes).await?) }
     }
 
     /// Gives the request's name.

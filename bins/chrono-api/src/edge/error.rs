@@ -10,7 +10,7 @@ use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICAT
 use serde::Serialize;
 
 use super::{Reply, RequestId, json_bytes};
-use crate::http::{BodyFault, BoxError, Refusal};
+use crate::http::{BodyFault, BoxError, Crowded, Refusal};
 
 /// Longest part of what was received that an error repeats, in characters.
 const RECEIVED_CHARS_MAX: usize = 128;
@@ -310,6 +310,14 @@ impl From<BodyFault> for ApiError {
                 Self::new(ErrorCode::Validation, "The body broke off").caused_by(reason)
             }
         }
+    }
+}
+
+impl From<Crowded> for ApiError {
+    fn from(_crowded: Crowded) -> Self {
+        let message =
+            "Too many large answers are on their way; try again later, or ask for fewer rows";
+        Self::new(ErrorCode::Overloaded, message)
     }
 }
 

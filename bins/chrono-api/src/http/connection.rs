@@ -41,7 +41,7 @@ impl Conversation {
             return;
         }
         let other = Peer::new(peer);
-        let wrap = |stream| TimedIo::new(stream, other.clone(), settings.write_stall, permit);
+        let wrap = |stream| TimedIo::new(stream, other.clone(), &settings, permit);
         // Boxed, both: what opens a connection, and a handshake above all, is not to be held for the rest of it.
         let opening = Box::pin(async {
             match tls {
@@ -54,6 +54,7 @@ impl Conversation {
         let Some(Some(link)) = draining.run_until_cancelled(opening).await else { return };
         let io = TokioIo::new(link);
         let service = service_fn(move |request| {
+            other.expect_answer();
             let (answer, other) = (Arc::clone(&answer), other.clone());
             async move { Ok::<_, Infallible>(answer.answer(request, other).await) }
         });

@@ -26,12 +26,18 @@ impl Peer {
         Self { address, streams: Arc::default() }
     }
 
-    /// Asks for a small send buffer from the next write on, for the rest of the connection.
+    /// Says that what is written from now on is a stream, until another request comes on the connection: it has bounds
+    /// of its own, and the socket gets a small send buffer, for good.
     pub fn expect_stream(&self) {
         self.streams.store(true, Ordering::Relaxed);
     }
 
-    /// Tells whether a small send buffer was asked for.
+    /// Takes back that the answer is a stream: another request came.
+    pub(super) fn expect_answer(&self) {
+        self.streams.store(false, Ordering::Relaxed);
+    }
+
+    /// Tells whether the answer is a stream.
     pub(super) fn is_streaming(&self) -> bool {
         self.streams.load(Ordering::Relaxed)
     }

@@ -21,6 +21,12 @@ pub struct Settings {
     /// Without a byte taken by the peer. Too high, and readers that never read hold answers in memory; too low, and
     /// links with long gaps are cut.
     pub write_stall: Duration,
+    /// For each 64 KiB of an answer that a peer takes while more of it waits, on top of [`Settings::write_stall`] once.
+    /// Too high, and readers that dribble hold answers in memory; too low, and slow links are cut.
+    pub write_pace: Duration,
+    /// Bytes of large answers that are made and not yet handed to their sockets. Too high, and readers that take
+    /// their time fill the memory; too low, and large answers are refused while links are slow.
+    pub answer_bytes_max: usize,
     /// Of a request's body.
     pub body: BodyLimits,
 }
@@ -44,6 +50,9 @@ impl Default for Settings {
             tls_handshake: Duration::from_secs(5),
             header_read: Duration::from_secs(30),
             write_stall: Duration::from_secs(30),
+            // 16 KiB a second: two megabytes may take two minutes and a half.
+            write_pace: Duration::from_secs(4),
+            answer_bytes_max: 256 * 1024 * 1024,
             body: BodyLimits { bytes_max: 1024 * 1024, deadline: Duration::from_secs(10) },
         }
     }

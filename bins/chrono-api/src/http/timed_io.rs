@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
+use super::Settings;
 use super::admission::Permit;
 use super::peer::{Peer, keep_send_buffer_small};
 
@@ -17,7 +18,11 @@ use super::peer::{Peer, keep_send_buffer_small};
 /// Joining so much costs less than what the kernel takes for a list of pieces over one piece.
 const JOINED_BYTES_MAX: usize = 2 * 1024;
 
-/// A TCP stream whose writes fail with [`io::ErrorKind::TimedOut`] when the peer takes no byte for too long.
+/// What a peer takes for each [`Settings::write_pace`], as a power of two: 64 KiB.
+const PACE_BITS: u32 = 16;
+
+/// A TCP stream whose writes fail with [`io::ErrorKind::TimedOut`] when the peer takes no byte for too long, or an
+/// answer too slowly on the whole.
 ///
 /// hyper bounds how long a peer may take to ask, not how long to read the answer. The stream holds the place of its
 /// connection among all; an upgraded connection keeps it, and `hyper::upgrade::Upgraded::downcast` gives the
@@ -26,24 +31,42 @@ const JOINED_BYTES_MAX: usize = 2 * 1024;
 pub struct TimedIo {
     stream: TcpStream,
     write_stall: Duration,
+    write_pace: Duration,
     /// Made at the first stall and used again; it counts only while `stalled`.
     timer: Option<Pin<Box<Sleep>>>,
     stalled: bool,
+    /// What waited the longest since all was written, if anything.
+    backlog: Option<Backlog>,
     peer: Peer,
     /// The send buffer was made small already.
     small: bool,
     _permit: Permit,
 }
 
+/// An answer that the peer does not take as fast as it comes.
+#[derive(Debug)]
+struct Backlog {
+    /// Until when it would have to be written, had the peer taken nothing of it.
+    due: Instant,
+    /// What the peer took of it, in bytes.
+    taken: usize,
+}
+
 impl TimedIo {
-    pub(super) fn new(
-        stream: TcpStream,
-        peer: Peer,
-        write_stall: Duration,
-        permit: Permit,
-    ) -> Self {
-        let (timer, stalled, small) = (None, false, false);
-        Self { stream, write_stall, timer, stalled, peer, small, _permit: permit }
+    pub(super) fn new(stream: TcpStream, peer: Peer, settings: &Settings, permit: Permit) -> Self {
+        let Settings { write_stall, write_pace, .. } = *settings;
+        let (timer, backlog, stalled, small) = (None, None, false, false);
+        Self {
+            stream,
+            write_stall,
+            write_pace,
+            timer,
+            stalled,
+            backlog,
+            peer,
+            small,
+            _permit: permit,
+        }
     }
 
     fn shape(&mut self) {
@@ -59,19 +82,37 @@ impl TimedIo {
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
+        if let Poll::Ready(outcome) = &written {
             self.stalled = false;
+            if let (Some(backlog), Ok(bytes)) = (&mut self.backlog, outcome) {
+                backlog.taken = backlog.taken.saturating_add(*bytes);
+            }
             return written;
         }
-        let fresh = || sleep(self.write_stall);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(fresh()));
         if !self.stalled {
             self.stalled = true;
-            timer.set(fresh());
+            self.wind();
         }
+        let Some(timer) = &mut self.timer else { return Poll::Pending };
         ready!(timer.as_mut().poll(cx));
         metrics::counter!("http_write_stalls_total").increment(1);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Sets the timer to the earlier of two ends: that of this stall, and that of the whole answer, unless it is a
+    /// stream.
+    fn wind(&mut self) {
+        let stall = sleep(self.write_stall);
+        let mut end = stall.deadline();
+        if self.peer.is_streaming() {
+            self.backlog = None;
+        } else {
+            let backlog = self.backlog.get_or_insert(Backlog { due: end, taken: 0 });
+            let paces = u32::try_from(backlog.taken >> PACE_BITS).unwrap_or(u32::MAX);
+            end = end.min(backlog.due + self.write_pace.saturating_mul(paces));
+        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(stall));
+        timer.as_mut().reset(end);
     }
 }
 
@@ -126,6 +167,8 @@ impl AsyncWrite for TimedIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Whoever flushes has written all there is.
+        self.backlog = None;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_domain::{Metadata, Timestamp, Volume};
-use chrono_query::DelegationsQuery;
+use chrono_query::{DelegationsQuery, PAGE_METADATA_BYTES_MAX};
 use chrono_storage::{AccountId, Delegation, DelegationOutcome, StoreError};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ const DELEGATIONS_MAX: usize = 100;
 const METADATA_BYTES_MAX: usize = 4_096;
 /// Deepest nesting of metadata, the object itself counted.
 const METADATA_DEPTH_MAX: usize = 8;
+/// What a delegation takes of an answer's memory beside its metadata, as it is read and as text, in bytes.
+const ROW_BYTES: usize = 512;
 /// How far a delegation's time may be ahead of ours.
 const AHEAD_MAX: Duration = Duration::from_secs(5);
 /// How long the store may take.
@@ -63,7 +65,8 @@ pub(crate) fn post(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply
 pub(crate) fn get(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
     Box::pin(async move {
         let query = delegations_query(&call.query(QUESTION)?)?;
-        question::answer(app.queries.delegations_json(&query)).await
+        let bytes = question::page_bytes(query.limit, ROW_BYTES) + PAGE_METADATA_BYTES_MAX;
+        question::large_answer(call.reserve(bytes), app.queries.delegations_json(&query)).await
     })
 }
 

@@ -9,11 +9,15 @@ use super::question;
 use crate::app::App;
 use crate::edge::{ApiError, Call, Query, Reply, json_bytes};
 
+/// What a symbol with a dozen sources takes of an answer's memory, as it is found and as text, in bytes.
+const SYMBOL_BYTES: usize = 512;
+
 /// Answers the symbols with prices.
 pub(crate) fn symbols(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
     Box::pin(async move {
         let query = symbols_query(&call.query(&["quote", "source", "limit", "cursor"])?)?;
-        Ok(json_bytes(app.queries.symbols_json(&query)?))
+        let room = call.reserve(question::page_bytes(query.limit, SYMBOL_BYTES)).await?;
+        Ok(json_bytes(app.queries.symbols_json(&query)?).map(|body| body.with_room(room)))
     })
 }
 

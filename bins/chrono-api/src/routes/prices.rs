@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono_domain::{Interval, IntervalError};
-use chrono_query::{Gaps, RangeQuery, Series};
+use chrono_query::{Gaps, PAGE_METADATA_BYTES_MAX, RangeQuery, Series};
 use chrono_storage::{Detail, Order};
 use futures_util::future::BoxFuture;
 
@@ -25,6 +25,11 @@ const RANGE: &[&str] = &[
     "metadata",
 ];
 
+/// What a tick takes of an answer's memory, as it is read and as text, in bytes.
+const TICK_BYTES: usize = 320;
+/// The same of a candle.
+const CANDLE_BYTES: usize = 512;
+
 /// Answers the latest price of each symbol.
 pub(crate) fn latest(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Reply, ApiError>> {
     Box::pin(async move {
@@ -43,8 +48,20 @@ pub(crate) fn range(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Repl
             let query = call.query(RANGE)?;
             (range_query(&query)?, series(&query)?)
         };
-        question::answer(app.queries.range_json(&range, series)).await
+        let room = call.reserve(bytes_max(&range, series));
+        question::large_answer(room, app.queries.range_json(&range, series)).await
     })
+}
+
+/// Gives the most that an answer takes while it is made and sent, in bytes.
+fn bytes_max(range: &RangeQuery, series: Series) -> usize {
+    match series {
+        Series::Ticks(Detail::Plain) => question::page_bytes(range.limit, TICK_BYTES),
+        Series::Ticks(Detail::WithMetadata) => {
+            question::page_bytes(range.limit, TICK_BYTES) + PAGE_METADATA_BYTES_MAX
+        }
+        Series::Candles(..) => question::page_bytes(range.limit, CANDLE_BYTES),
+    }
 }
 
 fn range_query(query: &Query<'_>) -> Result<RangeQuery, ApiError> {

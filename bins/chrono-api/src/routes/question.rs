@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono_domain::{Source, Symbol, Timestamp};
-use chrono_query::{QueryError, SYMBOLS_MAX};
+use chrono_query::{PAGE_ROWS, PAGE_ROWS_MAX, QueryError, SYMBOLS_MAX};
 use chrono_storage::StoreError;
 use futures_util::FutureExt;
 use tokio::time::timeout;
 
 use crate::edge::{ApiError, ErrorCode, Query, Reply, json_bytes};
+use crate::http::Room;
 
 /// How long the store may take to answer; half a second of the promised five is left for everything else.
 const READ_DEADLINE: Duration = Duration::from_millis(4_500);
@@ -18,18 +19,39 @@ const READ_DEADLINE: Duration = Duration::from_millis(4_500);
 /// A symbol as queries take it: wider than what a batch must send.
 const SYMBOL: &str = "BASE/QUOTE or BASE-QUOTE in any case, each side 1 to 20 letters, digits, dots, underscores, dashes";
 
-/// Waits for an answer, but not for long.
+/// Waits for a small answer, but not for long.
 pub(super) async fn answer(
     reading: impl Future<Output = Result<Bytes, QueryError>>,
 ) -> Result<Reply, ApiError> {
+    Ok(json_bytes(in_time(async { Ok(reading.await?) }).await?))
+}
+
+/// Waits for room, then for an answer that needs it, but not for long.
+pub(super) async fn large_answer(
+    room: impl Future<Output = Result<Room, ApiError>>,
+    reading: impl Future<Output = Result<Bytes, QueryError>>,
+) -> Result<Reply, ApiError> {
+    let both = async {
+        let room = room.await?;
+        Ok((room, reading.await?))
+    };
+    let (room, body) = in_time(both).await?;
+    Ok(json_bytes(body).map(|body| body.with_room(room)))
+}
+
+async fn in_time<T>(reading: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
     let late = |_elapsed| ApiError::new(ErrorCode::Database, "The store did not answer in time");
     let mut reading = pin!(reading);
     // What memory answers is there at once, and needs no timer.
-    let body = match reading.as_mut().now_or_never() {
+    match reading.as_mut().now_or_never() {
         Some(answered) => answered,
         None => timeout(READ_DEADLINE, reading).await.map_err(late)?,
-    };
-    Ok(json_bytes(body?))
+    }
+}
+
+/// Gives the most that a page takes, in bytes, whose rows take `row_bytes` each.
+pub(super) fn page_bytes(limit: Option<usize>, row_bytes: usize) -> usize {
+    limit.unwrap_or(PAGE_ROWS).min(PAGE_ROWS_MAX).saturating_mul(row_bytes)
 }
 
 /// Reads `symbol`.

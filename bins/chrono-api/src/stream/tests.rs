@@ -77,8 +77,8 @@ impl Desk {
         let service =
             StreamService::start(settings, &book, &bus, Arc::clone(&gate), &supervisor, &clock);
         let http = Settings::default();
-        let edge = Edge::try_new(Arc::new(service.clone()), ROUTES, gate, Origins::Any, http.body)
-            .unwrap();
+        let edge =
+            Edge::try_new(Arc::new(service.clone()), ROUTES, gate, Origins::Any, http).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = Arc::new(Server::new(listener, Arc::new(edge), http, supervisor.clone()));

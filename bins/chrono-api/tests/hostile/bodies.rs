@@ -1,13 +1,26 @@
 //! Bodies that are no batches: nested, encoded, cut, padded. Each is refused as a whole and costs little.
 
-use chrono_testkit::INTERNAL_KEY;
+use std::net::SocketAddr;
 
-use crate::feeds::{INGEST, PAST, batch, feed, feed_with};
+use chrono_testkit::INTERNAL_KEY;
+use futures_util::future::join_all;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::client::SOON;
+use crate::feeds::{INGEST, PAST, batch, feed, feed_with, post_head};
 use crate::honest::Honest;
 use crate::service::Service;
 
 /// What the gateway may grow by: buffers of a megabyte, in each thread.
 const COST_KIB_MAX: u64 = 48 * 1_024;
+/// Senders of bodies without an end.
+const ENDLESS: usize = 16;
+/// How much of a body is thrown away, in bytes, and what both kernels may hold beside it.
+const DISCARDED: usize = 8 * 1_024 * 1_024;
+const BETWEEN_MAX: usize = 16 * 1_024 * 1_024;
 /// The deepest that a body has room for.
 const DEPTHS: [usize; 5] = [17, 129, 1_025, 10_000, 1_000_000];
 
@@ -92,6 +105,48 @@ async fn a_body_that_is_no_batch_is_refused_as_a_whole() {
         assert_eq!(error["details"]["field"], field, "{shown} {error}");
     }
     honest.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_without_an_end_is_refused_and_its_connection_closed() {
+    let service = Service::start();
+    let honest = Honest::start(&service).await;
+    let before_kib = service.gateway.resident_kib().unwrap();
+    let senders = (0..ENDLESS).map(|_| send_without_end(service.gateway.address()));
+    for (answer, sent) in join_all(senders).await {
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["error"]["code"], "PAYLOAD_TOO_LARGE", "{body}");
+        assert!((DISCARDED..DISCARDED + BETWEEN_MAX).contains(&sent), "{sent} bytes taken");
+    }
+    let cost_kib = service.gateway.resident_kib().unwrap().saturating_sub(before_kib);
+    assert!(cost_kib < COST_KIB_MAX, "{cost_kib} KiB");
+    honest.end().await;
+    assert!(service.gateway.stop().unwrap().success());
+}
+
+/// Sends chunks until the gateway takes no more; gives what it answered before it closed, and how much was sent.
+async fn send_without_end(address: SocketAddr) -> (String, usize) {
+    let (mut reading, mut writing) = TcpStream::connect(address).await.unwrap().into_split();
+    let head = format!("{}Transfer-Encoding: chunked\r\n\r\n", post_head());
+    writing.write_all(head.as_bytes()).await.unwrap();
+    let chunk = format!("4000\r\n{}\r\n", " ".repeat(0x4000));
+    let sending = async {
+        let mut sent = 0;
+        while writing.write_all(chunk.as_bytes()).await.is_ok() {
+            sent += 0x4000;
+        }
+        sent
+    };
+    let reading = async {
+        let mut answer = Vec::new();
+        // Closed or reset, but the answer comes first.
+        while matches!(reading.read_buf(&mut answer).await, Ok(1..)) {}
+        String::from_utf8(answer).unwrap()
+    };
+    let both = async { tokio::join!(reading, sending) };
+    timeout(SOON, both).await.expect("the connection stays open")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ const FLOOD: usize = 300;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_takes_neither_the_descriptors_of_the_store_nor_the_operators_door() {
-    let operators = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let operators = operators();
     let limit = format!("ulimit -n {DESCRIPTORS}; exec \"$0\"");
     let metrics = operators.to_string();
     let with = |command: GatewayCommand| {
@@ -37,8 +37,8 @@ async fn a_flood_takes_neither_the_descriptors_of_the_store_nor_the_operators_do
         .await;
     let metrics = metrics_of(operators);
     let open = figure(&metrics, "http_connections_active");
-    // Those of the honest client and of this look are among them.
-    assert!(open <= FIT + 1, "{open} connections");
+    // Those of the honest client are among them; this look and the one before, which may not be closed yet, are beside.
+    assert!(open <= FIT + 2, "{open} connections");
     assert_eq!(figure(&metrics, "http_connections_refused_total{reason=\"accept\"}"), 0);
     // Whoever is in is served, the store included, while nobody else gets in.
     let mut newcomer = Client::connect(service.gateway.address()).await;
@@ -52,20 +52,36 @@ async fn a_flood_takes_neither_the_descriptors_of_the_store_nor_the_operators_do
     assert!(service.gateway.stop().unwrap().success());
 }
 
+/// Gives an address for metrics apart from all else.
+pub(crate) fn operators() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
 fn metrics_of(operators: SocketAddr) -> String {
     ask(&format!("http://{operators}"), "GET", "/metrics", &[], "").body
 }
 
-async fn until(operators: SocketAddr, holds: impl Fn(&str) -> bool) {
+/// Waits until the metrics say so.
+pub(crate) async fn until(operators: SocketAddr, holds: impl Fn(&str) -> bool) {
+    until_within(SOON, operators, holds).await;
+}
+
+/// Waits until the metrics say so, for so long.
+pub(crate) async fn until_within(
+    within: Duration,
+    operators: SocketAddr,
+    holds: impl Fn(&str) -> bool,
+) {
     let wait = async {
         while !holds(&metrics_of(operators)) {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(SOON, wait).await.expect("it never came true");
+    timeout(within, wait).await.expect("it never came true");
 }
 
-fn figure(metrics: &str, name: &str) -> usize {
+/// Reads one figure; one that is not there is nothing.
+pub(crate) fn figure(metrics: &str, name: &str) -> usize {
     let found = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     found.map_or(0, |text| text.parse().unwrap())
 }

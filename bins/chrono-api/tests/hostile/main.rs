@@ -17,6 +17,8 @@ mod service;
 mod bodies;
 mod descriptors;
 mod framing;
+mod overload;
 mod pipelines;
+mod readers;
 mod slow;
 mod values;

@@ -71,6 +71,10 @@ pub(crate) static ROUTES: &[Route<Toy>] = &[
     Route::get("/endless", Access::Open, "endless", |toy, _call| {
         Box::pin(ready(Ok(endless(&toy))))
     }),
+    Route::get("/events", Access::Open, "events", |toy, call| {
+        call.expect_stream();
+        Box::pin(ready(Ok(endless(&toy))))
+    }),
     Route::get("/stream", Access::Public, "stream", |_toy, call| Box::pin(ready(Ok(who(&call)))))
         .with_key(KeyPlace::HeaderQueryOrLater),
     Route::get("/upgrade", Access::Open, "upgrade", |toy, call| {
@@ -101,7 +105,7 @@ impl Running {
             go_on: Notify::new(),
             given_up: Arc::default(),
         });
-        let edge = Edge::try_new(Arc::clone(&toy), ROUTES, gate, origins, settings.body).unwrap();
+        let edge = Edge::try_new(Arc::clone(&toy), ROUTES, gate, origins, settings).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut server = Server::new(listener, Arc::new(edge), settings, supervisor.clone());

@@ -171,6 +171,24 @@ async fn a_reader_that_reads_is_not_cut() {
 }
 
 #[tokio::test]
+async fn an_answer_must_be_taken_in_time_as_a_whole_but_no_stream() {
+    let stall = Duration::from_millis(500);
+    // Whatever is taken gives no time more.
+    let settings =
+        Settings { write_stall: stall, write_pace: Duration::ZERO, ..Settings::default() };
+    let server = start(settings).await;
+    let mut client = Client::connect(server.address).await;
+    // A stream before it changes nothing.
+    assert_eq!(client.ask("HEAD", "/events", &[]).await.status, 200);
+    client.send("GET /endless HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    timeout(SOON, async { while client.more().await {} }).await.expect("it was never cut");
+    let mut client = Client::connect(server.address).await;
+    client.send("GET /events HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    let reading = timeout(3 * stall, async { while client.more().await {} }).await;
+    assert!(reading.is_err(), "a stream was cut though it was read");
+}
+
+#[tokio::test]
 async fn connections_of_one_address_are_bounded_and_come_back() {
     let server = start(Settings { connections_per_ip_max: 2, ..Settings::default() }).await;
     let mut first = Client::connect(server.address).await;
