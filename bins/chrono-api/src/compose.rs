@@ -46,6 +46,7 @@ pub(crate) struct Gateway {
     /// The file of the keys made at this start, if any were.
     pub(crate) made_keys: Option<PathBuf>,
     pub(crate) supervisor: Supervisor,
+    store: Arc<SqliteStore>,
 }
 
 /// What every part is made of.
@@ -78,8 +79,9 @@ impl Gateway {
         let tls = start_tls(config, &supervisor)?;
         #[cfg(feature = "failpoints")]
         arm(&config.failpoints);
+        let store = open_store(server_settings(config), &supervisor, clock.as_ref())?;
         let base = Base {
-            store: open_store(server_settings(config), &supervisor, clock.as_ref())?,
+            store: Arc::clone(&store) as Arc<dyn Store>,
             book: Arc::new(LatestBook::default()),
             bus: Arc::new(MemoryBus::default()),
             clock,
@@ -98,7 +100,17 @@ impl Gateway {
         if let Some(door) = metrics_door {
             app.serve_metrics_apart(door, places)?;
         }
-        Ok(Self { address, made_keys, supervisor: base.supervisor })
+        Ok(Self { address, made_keys, supervisor: base.supervisor, store })
+    }
+
+    /// Waits until the disk has failed to sync, after which nothing is stored any more.
+    pub(crate) async fn sync_failed(&self) {
+        self.store.sync_failed().await;
+    }
+
+    /// Tells whether the disk never failed to sync; at the end of a shutdown, also what that brought to the disk.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.store.is_synced()
     }
 }
 
@@ -265,7 +277,7 @@ pub(crate) fn open_store_as_tool(
     clock: &dyn Clock,
 ) -> anyhow::Result<Arc<dyn Store>> {
     let settings = store_settings(directory);
-    open_store(StoreSettings { access: Access::Tool, ..settings }, supervisor, clock)
+    Ok(open_store(StoreSettings { access: Access::Tool, ..settings }, supervisor, clock)?)
 }
 
 #[cfg(not(feature = "failpoints"))]
@@ -304,6 +316,9 @@ fn arm(failpoints: &crate::config::Failpoints) {
     if failpoints.early_ack {
         chrono_storage::failpoint::acknowledge_early();
     }
+    if failpoints.forgives_syncs {
+        chrono_storage::failpoint::forgive_syncs();
+    }
 }
 
 /// Opens the embedded store and runs its lanes; it closes when the supervisor halts.
@@ -311,7 +326,7 @@ fn open_store(
     settings: StoreSettings,
     supervisor: &Supervisor,
     clock: &dyn Clock,
-) -> anyhow::Result<Arc<dyn Store>> {
+) -> anyhow::Result<Arc<SqliteStore>> {
     make_directory(settings.path.parent().unwrap_or(Path::new(".")))?;
     let (store, lanes) = open_file(settings, clock)?;
     let store = Arc::new(store);

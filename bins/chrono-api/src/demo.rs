@@ -15,7 +15,7 @@ use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Origin, Sources};
-use crate::serve::{StopSignals, start, stop};
+use crate::serve::{StopSignals, run_to_the_end, start};
 use crate::supervisor::Policy;
 
 /// Where the demo keeps its data, unless a flag says otherwise.
@@ -51,8 +51,7 @@ pub(crate) async fn run(sources: &Sources, out: &mut dyn Write) -> anyhow::Resul
         cancel: gateway.supervisor.draining(),
     };
     gateway.supervisor.task("simulation", Policy::ToEnd, move || simulation.clone().run());
-    signals.next().await;
-    stop(&gateway).await?;
+    run_to_the_end(&gateway, &mut signals).await?;
     Ok(writeln!(
         out,
         "Stopped. The data are in {}; delete it when you like.",

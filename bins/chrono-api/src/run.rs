@@ -8,10 +8,13 @@ use chrono_sql::ReadError;
 
 use crate::cli::{self, Action, Invocation, Shown};
 use crate::config::{self, Faults};
+use crate::serve::SyncFailed;
 use crate::{demo, keys_command, migrate, reading, serve};
 
 /// Exit code of a wrong configuration or command line (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
+/// Exit code of a gateway whose disk failed to sync (`EX_IOERR`).
+const EXIT_DISK: u8 = 74;
 
 /// Runs the command line; what a person or script asked for goes to `out`, logs and errors to standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write) -> ExitCode {
@@ -29,12 +32,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write) -
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             drop(writeln!(std::io::stderr(), "chrono-api: {error:#}"));
-            let is_statement =
-                matches!(error.downcast_ref::<ReadError>(), Some(ReadError::Usage(_)));
-            let usage = is_statement || error.downcast_ref::<Faults>().is_some();
-            if usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+            exit_code(&error)
         }
     }
+}
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let is_statement = matches!(error.downcast_ref::<ReadError>(), Some(ReadError::Usage(_)));
+    if is_statement || error.downcast_ref::<Faults>().is_some() {
+        return ExitCode::from(EXIT_USAGE);
+    }
+    if error.downcast_ref::<SyncFailed>().is_some() {
+        return ExitCode::from(EXIT_DISK);
+    }
+    ExitCode::FAILURE
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

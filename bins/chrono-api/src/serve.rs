@@ -72,6 +72,13 @@ fn write_logs_apart(logs: LogQueue, supervisor: &Supervisor) {
     });
 }
 
+/// Says that the gateway ended because of its disk.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "stopped because the disk failed to sync, after which nothing can be stored; see to the disk, and start again"
+)]
+pub(crate) struct SyncFailed;
+
 /// Runs the gateway until a signal.
 pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
     anyhow::ensure!(
@@ -81,12 +88,27 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
     );
     let mut signals = StopSignals::listen()?;
     let gateway = start(config).await?;
-    signals.next().await;
-    stop(&gateway).await
+    run_to_the_end(&gateway, &mut signals).await
+}
+
+/// Waits for a signal, or for the disk to fail: then only a new process can go on. Stops the gateway.
+///
+/// # Errors
+/// [`SyncFailed`], also when the disk fails while the gateway stops.
+pub(crate) async fn run_to_the_end(
+    gateway: &Gateway,
+    signals: &mut StopSignals,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        _ = signals.next() => {}
+        () = gateway.sync_failed() => {}
+    }
+    stop(gateway).await?;
+    if gateway.is_synced() { Ok(()) } else { Err(SyncFailed.into()) }
 }
 
 /// Drains and halts a gateway; a further signal ends the process at once.
-pub(crate) async fn stop(gateway: &Gateway) -> anyhow::Result<()> {
+async fn stop(gateway: &Gateway) -> anyhow::Result<()> {
     tracing::info!("stopping");
     tokio::select! {
         unfinished = gateway.supervisor.shutdown(DRAIN) => {

@@ -69,3 +69,29 @@ pub fn acknowledge_early() {
 pub fn acknowledges_early() -> bool {
     EARLY_ACK.load(Ordering::SeqCst)
 }
+
+/// Whether the embedded store believes blobs whose checksum differs: another such control.
+static SKIPS_CHECKSUMS: AtomicBool = AtomicBool::new(false);
+
+/// Makes the embedded store believe blobs whose checksum differs.
+pub fn skip_checksums() {
+    SKIPS_CHECKSUMS.store(true, Ordering::SeqCst);
+}
+
+/// Tells whether the embedded store believes blobs whose checksum differs.
+pub fn skips_checksums() -> bool {
+    SKIPS_CHECKSUMS.load(Ordering::SeqCst)
+}
+
+/// Whether the embedded store goes on after a sync that failed: another such control.
+static FORGIVES_SYNCS: AtomicBool = AtomicBool::new(false);
+
+/// Makes the embedded store go on after a sync that failed, as if the next one made it good.
+pub fn forgive_syncs() {
+    FORGIVES_SYNCS.store(true, Ordering::SeqCst);
+}
+
+/// Tells whether the embedded store goes on after a sync that failed.
+pub fn forgives_syncs() -> bool {
+    FORGIVES_SYNCS.load(Ordering::SeqCst)
+}

@@ -182,6 +182,17 @@ impl SqliteStore {
         self.memory.tell();
     }
 
+    /// Waits until a sync has failed: nothing is written any more, and only a new process, which reads what is there, can
+    /// go on.
+    pub async fn sync_failed(&self) {
+        self.health.failed().await;
+    }
+
+    /// Tells whether no sync has failed, that of the end of [`WriterLane::run`] among them.
+    pub fn is_synced(&self) -> bool {
+        self.health.check().is_ok()
+    }
+
     /// Writes in one transaction.
     async fn write<T: Send + 'static>(
         &self,

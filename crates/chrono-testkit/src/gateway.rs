@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -96,8 +97,9 @@ impl GatewayCommand {
             command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
         let log = child.stderr.take().context("no standard error")?;
         match listening(log) {
-            Ok(address) => {
-                Ok(Gateway { child, address, url: format!("{}://{address}", self.scheme()) })
+            Ok((address, errors)) => {
+                let url = format!("{}://{address}", self.scheme());
+                Ok(Gateway { child, address, url, errors: Some(errors) })
             }
             Err(reason) => {
                 child.kill()?;
@@ -114,6 +116,8 @@ pub struct Gateway {
     child: Child,
     address: SocketAddr,
     url: String,
+    /// Gathers what [`Gateway::errors`] gives.
+    errors: Option<JoinHandle<Vec<String>>>,
 }
 
 impl Gateway {
@@ -150,6 +154,12 @@ impl Gateway {
             }
         };
         Ok(text.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// Gives, once it has ended, the errors that it logged while it ran, and what it said to people; the second time
+    /// nothing.
+    pub fn errors(&mut self) -> Vec<String> {
+        self.errors.take().and_then(|gathering| gathering.join().ok()).unwrap_or_default()
     }
 
     /// Makes a client with a key.
@@ -224,19 +234,24 @@ impl Drop for Gateway {
     }
 }
 
+/// A gateway that listens, and the thread that reads its log.
+type Listening = (SocketAddr, JoinHandle<Vec<String>>);
+
 /// Reads the log until the line that says where it listens; the rest is read away, so that the pipe never fills.
-fn listening(log: impl Read + Send + 'static) -> Result<SocketAddr, String> {
+fn listening(log: impl Read + Send + 'static) -> Result<Listening, String> {
     let (found, answer) = sync_channel(1);
     let reader = std::thread::Builder::new().name("gateway-log".to_owned());
-    reader.spawn(move || read_log(log, &found)).map_err(|broken| broken.to_string())?;
-    answer.recv_timeout(START).unwrap_or_else(|fault| match fault {
+    let errors =
+        reader.spawn(move || read_log(log, &found)).map_err(|broken| broken.to_string())?;
+    let address = answer.recv_timeout(START).unwrap_or_else(|fault| match fault {
         RecvTimeoutError::Timeout => Err("it does not listen".to_owned()),
         RecvTimeoutError::Disconnected => Err("its log ended".to_owned()),
-    })
+    });
+    Ok((address?, errors))
 }
 
-fn read_log(log: impl Read, found: &SyncSender<Result<SocketAddr, String>>) {
-    let mut seen = String::new();
+fn read_log(log: impl Read, found: &SyncSender<Result<SocketAddr, String>>) -> Vec<String> {
+    let (mut seen, mut errors) = (String::new(), Vec::new());
     let mut waiting = true;
     for line in BufReader::new(log).lines().map_while(Result::ok) {
         let address = line.split_once("\"address\":\"").and_then(|(_, rest)| rest.split_once('"'));
@@ -247,13 +262,17 @@ fn read_log(log: impl Read, found: &SyncSender<Result<SocketAddr, String>>) {
             }
             _ if waiting => seen.push_str(&(line + "\n")),
             // Errors of a running gateway are worth seeing beside a failed test.
-            _ if line.contains("\"level\":\"ERROR\"") => eprintln!("{line}"),
+            _ if line.contains("\"level\":\"ERROR\"") || !line.starts_with('{') => {
+                eprintln!("{line}");
+                errors.push(line);
+            }
             _ => {}
         }
     }
     if waiting {
         drop(found.send(Err(seen)));
     }
+    errors
 }
 
 /// Gives a directory that is deleted when dropped.

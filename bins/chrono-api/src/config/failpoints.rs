@@ -11,6 +11,9 @@ const EARLY_ACK: &str = "CHRONO_EARLY_ACK";
 /// `OFF` does not wait for the disk.
 const SYNCHRONOUS: &str = "CHRONO_SYNCHRONOUS";
 
+/// `IGNORE` goes on after a sync that failed.
+const FAILED_SYNC: &str = "CHRONO_FAILED_SYNC";
+
 /// What a test build does wrong on purpose; the default is nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failpoints {
@@ -22,6 +25,8 @@ pub struct Failpoints {
     pub early_ack: bool,
     /// Whether commits are acknowledged before they are on the disk.
     pub unsynced: bool,
+    /// Whether the store goes on after a sync that failed.
+    pub forgives_syncs: bool,
 }
 
 impl Failpoints {
@@ -57,6 +62,10 @@ impl Failpoints {
             found.unsynced = text == "OFF";
             matches!(text, "FULL" | "OFF")
         });
+        read(FAILED_SYNC, "IGNORE", &mut |text| {
+            found.forgives_syncs = text == "IGNORE";
+            found.forgives_syncs
+        });
         found
     }
 }
@@ -84,11 +93,15 @@ mod tests {
     #[test]
     fn a_test_build_is_right_unless_told_otherwise() {
         assert_eq!(read(&[]), (Failpoints::default(), Vec::new()));
-        let (told, faults) =
-            read(&[(FAILPOINT, "after_insert:7"), (EARLY_ACK, "1"), (SYNCHRONOUS, "OFF")]);
+        let (told, faults) = read(&[
+            (FAILPOINT, "after_insert:7"),
+            (EARLY_ACK, "1"),
+            (SYNCHRONOUS, "OFF"),
+            (FAILED_SYNC, "IGNORE"),
+        ]);
         let abort = Some(("after_insert".to_owned(), 7));
-        let wished = Failpoints { abort, panic: None, early_ack: true, unsynced: true };
-        assert_eq!(told, wished);
+        let (early_ack, unsynced, forgives_syncs) = (true, true, true);
+        assert_eq!(told, Failpoints { abort, panic: None, early_ack, unsynced, forgives_syncs });
         assert!(faults.is_empty());
         let (told, _) = read(&[(PANIC, "mid_publish:1")]);
         assert_eq!(told.panic, Some(("mid_publish".to_owned(), 1)));
@@ -96,7 +109,12 @@ mod tests {
 
     #[test]
     fn a_wrong_wish_is_a_fault() {
-        let wrong = [(FAILPOINT, "before_commit:0"), (EARLY_ACK, "yes"), (SYNCHRONOUS, "off")];
+        let wrong = [
+            (FAILPOINT, "before_commit:0"),
+            (EARLY_ACK, "yes"),
+            (SYNCHRONOUS, "off"),
+            (FAILED_SYNC, "1"),
+        ];
         assert_eq!(
             read(&wrong),
             (Failpoints::default(), wrong.map(|(name, _)| name.into()).into())

@@ -3,7 +3,9 @@
 //! `tracing-subscriber` has the same format; building it through `serde` costs several times as much, on the path of
 //! every request.
 
+use std::error::Error;
 use std::fmt::{self, Debug, Write};
+use std::iter;
 
 use chrono_domain::{Clock, SystemClock};
 use tracing::field::{Field, Visit};
@@ -82,6 +84,13 @@ impl<W: Write> Visit for Fields<W> {
         self.written = self.written.and_then(|()| self.text(field.name(), format_args!("{value}")));
     }
 
+    /// With what caused it: the last cause is what whoever reads it has to see to.
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        let causes = iter::successors(value.source(), |cause| (*cause).source());
+        let whole = causes.fold(value.to_string(), |whole, cause| format!("{whole}: {cause}"));
+        self.record_str(field, &whole);
+    }
+
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.written =
             self.written.and_then(|()| self.plain(field.name(), format_args!("{value}")));
@@ -146,6 +155,10 @@ mod tests {
         }
     }
 
+    #[derive(Debug, thiserror::Error)]
+    #[error("it")]
+    struct Caused(#[source] Box<dyn Error + Send + Sync>);
+
     fn logged(log: impl FnOnce()) -> serde_json::Value {
         let kept = Kept::default();
         let writer = kept.clone();
@@ -161,7 +174,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_field_keeps_its_kind() {
-        let error: Box<dyn std::error::Error> = "a \"b\"\n\\".into();
+        let cause = "a \"b\"\n\\";
+        let error: Box<dyn Error> = Box::new(Caused(cause.into()));
         let line = logged(|| {
             tracing::warn!(
                 text = "x\ty\u{1}",
@@ -183,7 +197,10 @@ mod tests {
         assert_eq!((&line["number"], &line["below"]), (&7.into(), &(-7).into()));
         assert_eq!((&line["ms"], &line["odd"]), (&0.25.into(), &serde_json::Value::Null));
         assert_eq!((&line["yes"], line.get("none")), (&true.into(), None));
-        assert_eq!((&line["shown"], &line["error"]), (&"é\"".into(), &"a \"b\"\n\\".into()));
+        assert_eq!(
+            (&line["shown"], &line["error"]),
+            (&"é\"".into(), &format!("it: {cause}").into())
+        );
         assert!(line["target"].as_str().unwrap().contains("json_line"));
         let at = line["timestamp"].as_str().unwrap();
         assert!(chrono_domain::Timestamp::parse_rfc3339(at).is_ok());

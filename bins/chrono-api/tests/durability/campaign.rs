@@ -82,8 +82,17 @@ impl Campaign {
 
     /// Starts a gateway with variables of its environment.
     pub(crate) fn start(&mut self, variables: &[(&str, &str)]) -> anyhow::Result<Gateway> {
-        let data = self.directory.path().join("data");
-        let mut command = GatewayCommand::new(env!("CARGO_BIN_EXE_chrono-api"), data);
+        self.start_under(&[], variables)
+    }
+
+    /// As [`Campaign::start`], under another program.
+    pub(crate) fn start_under(
+        &mut self,
+        wrapper: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Gateway> {
+        let mut command =
+            GatewayCommand::new(env!("CARGO_BIN_EXE_chrono-api"), self.data()).under(wrapper);
         for (name, value) in variables {
             command = command.with(name, value);
         }
@@ -224,6 +233,11 @@ impl Campaign {
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap()
+    }
+
+    /// Gives the data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
     }
 
     fn ledger_file(&self) -> PathBuf {

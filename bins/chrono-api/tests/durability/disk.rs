@@ -86,6 +86,14 @@ impl Disk {
         })
     }
 
+    /// Has a file on the disk from the beginning, name and all.
+    pub(crate) fn hold(&mut self, name: &str, bytes: Vec<u8>) {
+        self.files.push(File { bytes, writes: Vec::new() });
+        for names in [&mut self.names, &mut self.synced_names] {
+            names.insert(name.to_owned(), self.files.len() - 1);
+        }
+    }
+
     /// Tells whether a call is one that [`Disk::take`] must see.
     ///
     /// What lies in shared memory is made anew from the log after a crash, and the lock file is empty.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use chrono_domain::{
     Candle, Interval, Metadata, Source, StoredTick, Symbol, SystemClock, Timestamp, WorkerId,
 };
-use chrono_storage::sqlite::{Settings, SqliteStore};
+use chrono_storage::sqlite::{Settings, SqliteStore, check};
 use chrono_storage::{
     Appended, CandleRange, CandleStore, Detail, Idempotency, IdempotencyKey, NewBatch, Progress,
     TickRange, TickStore,
@@ -24,6 +24,8 @@ use crate::feeds::SYMBOLS;
 
 /// Intervals whose candles are counted again: those that are stored, and one that is merged from them.
 const INTERVALS: [Interval; 4] = [Interval::M1, Interval::M5, Interval::H1, Interval::D1];
+/// Rows of the row layout that are carried over at a time; what is in memory is sealed for its age.
+const CARRIED: u64 = 100;
 /// Steps in which stored candles must be complete.
 const STEPS_MAX: usize = 10_000;
 
@@ -58,19 +60,23 @@ impl Sent {
     }
 }
 
-/// Lays an image out in an empty directory, opens it with the store, and compares all that it gives.
+/// Lays an image out in an empty directory; tells how many migrations its database lacks, if it lets itself be read.
+pub(crate) fn lay_out(directory: &Path, image: &Image) -> anyhow::Result<Option<usize>> {
+    for (name, bytes) in image {
+        std::fs::write(directory.join(name), bytes)?;
+    }
+    Ok(check(&directory.join("chrono.db")).ok().map(|schema| schema.pending.len()))
+}
+
+/// Opens an image that was laid out with the store, and compares all that it gives.
 ///
 /// # Errors
 /// Whatever is wrong with it, but for lost batches, which are counted.
 pub(crate) fn judge(
     directory: &Path,
-    image: &Image,
     sent: &Sent,
     acknowledged: &HashSet<usize>,
 ) -> anyhow::Result<Found> {
-    for (name, bytes) in image {
-        std::fs::write(directory.join(name), bytes)?;
-    }
     with_store(&directory.join("chrono.db"), |store| {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(compare(store, sent, acknowledged))
@@ -83,7 +89,7 @@ pub(crate) fn with_store<T>(
     work: impl FnOnce(&SqliteStore) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let mut settings = Settings::new(path);
-    settings.cycle.ticks = 1;
+    settings.cycle.ticks = CARRIED;
     let (store, lanes) = SqliteStore::open(settings, &SystemClock::new())
         .with_context(|| format!("{} does not open", path.display()))?;
     thread::scope(|scope| {

@@ -5,6 +5,7 @@
 #[path = "../e2e/ask.rs"]
 #[expect(dead_code, reason = "the tests of answers use the rest of it")]
 mod ask;
+mod bad_disk;
 mod campaign;
 #[cfg(target_os = "linux")]
 mod disk;

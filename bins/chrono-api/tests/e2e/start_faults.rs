@@ -1,7 +1,8 @@
 //! Starts that cannot work: each says what is wrong, soon, and with an exit code that tells a mistake from a fault.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -16,6 +17,8 @@ const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// Exit codes: of a fault around the gateway, and of a wrong configuration.
 const FAULT: i32 = 1;
 const USAGE: i32 = 64;
+/// Bytes of a page of the store's file.
+const PAGE_BYTES: usize = 4_096;
 /// Blocks of 512 bytes, or 1,024 with some shells, that a file may have: too few for the schema.
 const FILE_BLOCKS: u32 = 16;
 
@@ -85,6 +88,43 @@ fn a_file_that_is_no_database_is_named_and_left_alone() {
     let found = start(dir.path(), "", &[]);
     assert_says(&found, FAULT, &["chrono.db", "not a database"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), junk);
+}
+
+#[test]
+fn a_database_whose_end_is_cut_off_is_named_and_left_alone() {
+    let dir = Service::start().stopped();
+    let file = dir.path().join("chrono.db");
+    let whole = fs::read(&file).unwrap();
+    for length in [PAGE_BYTES / 2, whole.len() / 2, whole.len() - PAGE_BYTES] {
+        fs::write(&file, &whole[..length]).unwrap();
+        let found = start(dir.path(), "", &[]);
+        assert_says(&found, FAULT, &["chrono.db", "malformed"]);
+        assert_eq!(fs::read(&file).unwrap(), whole[..length]);
+    }
+}
+
+#[test]
+fn a_database_or_a_directory_that_it_may_not_read_or_write_is_named() {
+    let dir = Service::start().stopped();
+    let file = dir.path().join("chrono.db");
+    for (path, mode, fault) in [
+        (file.as_path(), 0, "unable to open"),
+        (file.as_path(), 0o444, "may not be written"),
+        (dir.path(), 0, "Permission denied"),
+    ] {
+        let allowed = fs::metadata(path).unwrap().permissions();
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        let is_everything_allowed = fs::OpenOptions::new().append(true).open(&file).is_ok();
+        let found = (!is_everything_allowed).then(|| start(dir.path(), "", &[]));
+        fs::set_permissions(path, allowed).unwrap();
+        let Some(found) = found else {
+            println!("not checked here: what is not allowed; whoever runs this may do everything");
+            return;
+        };
+        assert_says(&found, FAULT, &[path.to_str().unwrap(), fault]);
+    }
+    let service = Service::start_in(dir);
+    assert_eq!(service.ask("GET", "/health/ready", &[], "").status, 200);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Connections as the lanes hold them.
 
 use std::ffi::c_int;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::watch;
 
 use super::fault::{Fault, commit_fault};
 use super::generation::Generation;
@@ -14,6 +14,8 @@ use super::open::{Access, StoreFile, synchronous};
 use super::packed::log::LoggedCommit;
 use super::replay;
 use super::view::View;
+#[cfg(feature = "failpoints")]
+use crate::failpoint::forgives_syncs;
 
 /// Steps of SQLite's machine between two looks at whether a read is still wanted: well under a millisecond.
 const STEPS_UNASKED: c_int = 1_000;
@@ -102,21 +104,35 @@ impl WalLength {
 /// Whether what is written still reaches the disk.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    unsynced: AtomicBool,
+    unsynced: watch::Sender<bool>,
+}
+
+/// Tells whether a test build is to go on after a sync that failed.
+#[cfg(not(feature = "failpoints"))]
+const fn forgives_syncs() -> bool {
+    false
 }
 
 impl Health {
     /// Fails once a sync has failed: the system may have dropped what it could not write, and a later sync says
     /// nothing of it. Only a new process, which reads what is there, can go on.
     pub(super) fn check(&self) -> Result<(), Fault> {
-        if self.unsynced.load(Ordering::SeqCst) { Err(Fault::Unsynced) } else { Ok(()) }
+        if *self.unsynced.borrow() { Err(Fault::Unsynced) } else { Ok(()) }
     }
 
-    fn note(&self, fault: Fault) -> Fault {
-        if fault.is_failed_sync() && !self.unsynced.swap(true, Ordering::SeqCst) {
+    /// Waits until a sync has failed.
+    pub(super) async fn failed(&self) {
+        // It fails only once the sender is gone, which is borrowed here.
+        drop(self.unsynced.subscribe().wait_for(|unsynced| *unsynced).await);
+    }
+
+    /// Takes notice of a failed sync, and passes every fault on.
+    pub(super) fn note(&self, fault: Fault) -> Fault {
+        let counts = fault.is_failed_sync() && !forgives_syncs();
+        if counts && !self.unsynced.send_replace(true) {
             tracing::error!(
                 error = &fault as &dyn std::error::Error,
-                "the disk failed to sync; nothing is written any more until the gateway is started again"
+                "the disk failed to sync; this process writes nothing any more"
             );
         }
         fault
@@ -305,6 +321,23 @@ mod tests {
 
     fn failure(code: c_int) -> Fault {
         commit_fault(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+    }
+
+    #[test]
+    fn a_commit_beside_a_sync_that_fails_is_in_doubt() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp::MIN);
+        let file = StoreFile::open(Settings::new(dir.path().join("chrono.db")), &clock).unwrap();
+        let mut writer = Writer::open(&file).unwrap();
+        let beside = |_: &Connection, _: &mut Names, _: &Memory| {
+            file.health.note(failure(ffi::SQLITE_IOERR_FSYNC));
+            Ok(())
+        };
+        let fault = writer.transact(beside).unwrap_err();
+        assert!(matches!(fault, Fault::Doubtful));
+        assert!(matches!(StoreError::from(fault), StoreError::OutcomeUnknown(_)));
+        let refused = writer.transact(|_, _, _| Ok(())).unwrap_err();
+        assert!(matches!(StoreError::from(refused), StoreError::Unavailable(_)));
     }
 
     #[test]

@@ -62,6 +62,7 @@ impl WriterLane {
     pub fn run(&self) {
         serve(&self.jobs, || Writer::open(&self.file), Writer::rest);
         let settled = self.readers_ended().and_then(|()| self.file.settle());
+        let settled = settled.map_err(|fault| self.file.health.note(fault));
         if let Err(fault) = settled {
             tracing::error!(
                 error = &fault as &dyn std::error::Error,

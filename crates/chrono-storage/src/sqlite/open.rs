@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono_domain::Clock;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use super::connection::{Health, WalLength};
 use super::fault::Fault;
@@ -168,6 +168,9 @@ pub enum OpenError {
     /// The file system does not let readers and the writer work side by side.
     #[error("the journal stays in mode {0} instead of wal; put the file on a local disk")]
     Journal(String),
+    /// The file lets itself be read and not written.
+    #[error("{0} may not be written; give it back to whoever runs the program")]
+    ReadOnly(PathBuf),
     /// A file could not be opened or locked.
     #[error("cannot open {path}")]
     File {
@@ -241,6 +244,10 @@ impl StoreFile {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)?;
+        // What may only be read SQLite opens for that, without a word.
+        if settings.access == Access::Server && connection.is_readonly(MAIN_DB)? {
+            return Err(OpenError::ReadOnly(path.clone()));
+        }
         connection.busy_timeout(settings.busy_timeout)?;
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;

@@ -18,14 +18,16 @@ use std::time::Duration;
 use anyhow::Context;
 use chrono_domain::{Interval, Metadata, StoredTick, Symbol, SystemClock, Timestamp};
 use chrono_storage::sqlite::{CycleSettings, Settings, SqliteStore};
-use chrono_storage::{Bucket, CandleRange, CandleStore, Detail, Progress, TickRange, TickStore};
+use chrono_storage::{
+    Bucket, CandleRange, CandleStore, Detail, Progress, TickRange, TickStore, failpoint,
+};
 use chrono_testkit::number_from_environment;
 use rusqlite::Connection;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use super::append::{NOW, batch, tick};
-use super::running::{Running, fresh_file};
+use super::running::{Running, fresh_file, run_to_its_end};
 
 /// How many damaged copies there are of each file, unless the environment says otherwise.
 const ROUNDS: &str = "CHRONO_DURABILITY_ROUNDS";
@@ -39,6 +41,9 @@ const IN_LOG: Range<i64> = 300..360;
 const CYCLE: i64 = 90;
 /// Most bytes that are changed in a row.
 const CHANGED_MAX: u64 = 64;
+/// What the test of checksums fails with, and the file in the working directory that makes it.
+const NOT_NOTICED: &str = "damage within a blob is not noticed";
+const SKIP_CHECKSUMS: &str = "skip-checksums";
 /// How long reading everything may take.
 const READING: Duration = Duration::from_mins(1);
 
@@ -106,6 +111,9 @@ struct Content {
 fn damage_to_the_database_is_noticed_wherever_there_are_checksums() {
     let ([files, _], mut random) = (filled(), random());
     assert!(files.log.is_empty(), "what is in the log file would hide damage to the database");
+    if Path::new(SKIP_CHECKSUMS).exists() {
+        failpoint::skip_checksums();
+    }
     let (_directory, path) = files.write();
     let (skeleton, right) = (skeleton(&path).unwrap(), read_all(&path).unwrap());
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
@@ -119,7 +127,7 @@ fn damage_to_the_database_is_noticed_wherever_there_are_checksums() {
             Ok(_) => {
                 let (_directory, path) = damaged.write();
                 let found = self::skeleton(&path).ok();
-                assert_ne!(found.as_ref(), Some(&skeleton), "damage within a blob is not noticed");
+                assert_ne!(found.as_ref(), Some(&skeleton), "{NOT_NOTICED}");
                 "outside of blobs, and not noticed"
             }
         };
@@ -127,6 +135,20 @@ fn damage_to_the_database_is_noticed_wherever_there_are_checksums() {
     }
     println!("damaged databases: {counts:?}");
     assert!(counts.contains_key("noticed"), "{counts:?}");
+}
+
+/// The control: a store that does not look at checksums must fail the test above.
+#[test]
+fn a_store_that_skips_checksums_is_found_out() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(SKIP_CHECKSUMS), "").unwrap();
+    let ended = run_to_its_end(
+        directory.path(),
+        "sqlite::damage::damage_to_the_database_is_noticed_wherever_there_are_checksums",
+    );
+    let said = String::from_utf8_lossy(&ended.stderr) + String::from_utf8_lossy(&ended.stdout);
+    assert!(!ended.status.success(), "the test passes: {said}");
+    assert!(said.contains(NOT_NOTICED), "it fails otherwise: {said}");
 }
 
 #[test]
