@@ -112,6 +112,8 @@ async fn a_second_signal_ends_it_at_once() -> anyhow::Result<()> {
         ensure!(clock.uptime() < AT_ONCE, "it still runs");
     };
     ensure!(status.code() == Some(1), "{status}");
+    let said = gateway.errors();
+    ensure!(said == ["chrono-api: stopped at once by a second signal"], "{said:?}");
     Ok(())
 }
 
