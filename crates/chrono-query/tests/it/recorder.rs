@@ -6,6 +6,7 @@ use chrono_domain::{Clock, Symbol, Timestamp};
 use chrono_query::{ConsensusQuery, Explain};
 use chrono_storage::model::{Fault, ReadFault};
 use chrono_storage::{Progress, Snapshot, SnapshotStore};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use proptest::prelude::*;
 
 use crate::house::{House, at, block_on, symbol, tick, tick_of};
@@ -24,7 +25,8 @@ async fn stored(house: &House, time: &str) -> Option<Snapshot> {
 #[tokio::test]
 async fn stores_an_answer_at_every_interval_while_ticks_come_in() {
     let house = House::new(NOW);
-    house.post(tick("a", at("2025-10-09T12:34:53Z"), "1")).await;
+    // A tick of the very moment belongs to that moment's answer and to no later one.
+    house.post(tick("a", at("2025-10-09T12:34:55Z"), "1")).await;
     house.record().await;
     assert_eq!(stored_times(&house, symbol("BTC/USD")).await, [""; 0], "not settled yet");
     house.advance_ms(210);
@@ -132,7 +134,9 @@ async fn it_runs_by_itself_and_survives_a_store_that_is_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_rests_four_times_as_long_as_a_slow_step_took_and_leaves_out_times() {
+async fn it_rests_four_times_as_long_as_a_slow_step_took_and_counts_the_times_left_out() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
     let house = House::new(NOW);
     house.post(tick("a", at("2025-10-09T12:34:49Z"), "1")).await;
     // The step ends at 12:35:06.8, and the next one may begin at 12:35:46.8.
@@ -161,6 +165,10 @@ async fn it_rests_four_times_as_long_as_a_slow_step_took_and_leaves_out_times() 
     let times = stored_times(&house, symbol("BTC/USD")).await;
     assert_eq!(times[0], "2025-10-09T12:34:50Z");
     assert!(times[1].as_str() >= "2025-10-09T12:35:40Z", "{times:?}");
+    let skipped = at(&times[1]).since(at(&times[0])).as_secs() / 5 - 1;
+    let counted = format!("\nconsensus_times_skipped_total {skipped}\n");
+    let page = recorder.handle().render();
+    assert!(page.contains(&counted), "{counted} is not in {page}");
 }
 
 #[tokio::test(start_paused = true)]
