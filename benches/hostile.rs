@@ -22,9 +22,10 @@ const HONEST: usize = 4;
 const PACE: Pace = Pace::PerSecond(1_000.0);
 /// Time for each contender of a round: longer than a silent socket or a dripping body may take.
 const SPAN: Duration = Duration::from_secs(12);
-/// Each hostile socket sends a byte and reads some every two seconds, in so many steps.
-const STEPS: usize = 50;
-const STEP: Duration = Duration::from_millis(40);
+/// Each hostile socket sends a byte and reads some every two seconds, two of them at a time: the machine is shared, and
+/// a burst of theirs would be waiting that the gateway has no part in.
+const STEPS: usize = 1_000;
+const STEP: Duration = Duration::from_millis(2);
 const LATEST: &str = "/prices/latest?symbols=S000/USD,S001/USD,S002/USD";
 /// Questions that a reader asks at once, to read their answers as slowly as it can.
 const PIPELINED: usize = 64;
