@@ -266,7 +266,7 @@ impl SqliteStore {
             let parts = held.saturating_mul(u64::from(FULL)).div_ceil(limit.max(1));
             u32::try_from(parts).unwrap_or(u32::MAX)
         };
-        part(load.ticks, limits.ticks).max(part(load.log_bytes, limits.log_bytes))
+        part(load.ticks, limits.ticks).max(part(load.bytes, limits.bytes))
     }
 }
 

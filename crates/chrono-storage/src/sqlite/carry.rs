@@ -54,8 +54,7 @@ fn read(
     while let Some(row) = rows.next()? {
         let (key, held) = tick(row)?;
         last = Some((row.get(0)?, row.get(1)?, row.get(2)?));
-        generation.series.entry(row.get(0)?).or_default().add(key, held);
-        generation.ticks += 1;
+        generation.add(row.get(0)?, key, held);
     }
     Ok((generation, last))
 }

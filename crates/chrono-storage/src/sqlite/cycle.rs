@@ -135,7 +135,7 @@ pub(super) async fn step(
 fn is_due(memory: &Memory, settings: CycleSettings, now: Timestamp) -> bool {
     let load = memory.load();
     let is_old = load.oldest.is_some_and(|oldest| now.since(oldest) >= settings.age);
-    is_old || load.ticks >= settings.ticks || load.log_bytes >= settings.log_bytes
+    is_old || load.ticks >= settings.ticks || load.bytes >= settings.bytes
 }
 
 /// Freezes the active generation; on the writer's lane, so that no commit is half taken in.

@@ -58,8 +58,8 @@ pub struct CycleSettings {
     /// Ticks in memory that start a cycle. Too few, and pages are written again and again; too many, and memory and
     /// the replay at the start grow.
     pub ticks: u64,
-    /// Bytes of log that start a cycle; as `ticks`.
-    pub log_bytes: u64,
+    /// Bytes held in memory that start a cycle, however few ticks they are; as `ticks`.
+    pub bytes: u64,
     /// Age of the oldest commit in memory that starts a cycle; as `ticks`, for a store that takes in little.
     pub age: Duration,
     /// Most ticks of a page, up to 4,096. Too few, and keys and heads cost; too many, and a late tick rewrites much.
@@ -73,10 +73,11 @@ pub struct CycleSettings {
 /// How much may be in memory before appends wait until cycles have caught up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimits {
-    /// Ticks; one takes some 150 bytes, and its metadata.
+    /// Ticks: a start reads as many from the log, which takes it a second for each million.
     pub ticks: u64,
-    /// Bytes of log.
-    pub log_bytes: u64,
+    /// Bytes, of ticks with their metadata, candles and idempotency keys: some 100 a tick, and some 600 where each is
+    /// alone in its hour. The log of them is shorter.
+    pub bytes: u64,
     /// How long an append waits before it is refused. Too short, and bursts are refused; too long, and whoever waits for
     /// the append gives up before it and cannot know what became of it.
     pub patience: Duration,
@@ -118,7 +119,7 @@ impl Settings {
             busy_timeout: Duration::from_secs(5),
             cycle: CycleSettings {
                 ticks: 250_000,
-                log_bytes: 64 << 20,
+                bytes: 96 << 20,
                 age: Duration::from_hours(1),
                 page_rows: 1_024,
                 slice: 16,
@@ -126,7 +127,7 @@ impl Settings {
             },
             memory: MemoryLimits {
                 ticks: 1_000_000,
-                log_bytes: 256 << 20,
+                bytes: 256 << 20,
                 patience: Duration::from_millis(1_500),
             },
             #[cfg(feature = "failpoints")]

@@ -9,4 +9,5 @@ mod contract;
 mod damage;
 mod files;
 mod kill;
+mod memory;
 mod stops;

@@ -91,7 +91,7 @@ async fn a_write_that_another_process_holds_up_stores_nothing_and_works_later() 
 async fn appends_are_refused_until_cycles_have_caught_up() {
     let (_dir, path) = fresh_file();
     let memory =
-        MemoryLimits { ticks: 2, log_bytes: u64::MAX, patience: Duration::from_millis(20) };
+        MemoryLimits { ticks: 2, bytes: u64::MAX, patience: Duration::from_millis(20) };
     let running = Running::with(Settings { memory, ..tiny(&path) });
     let store = &running.store;
     let call = || vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None)])];
@@ -107,7 +107,7 @@ async fn appends_are_refused_until_cycles_have_caught_up() {
 #[tokio::test]
 async fn an_append_is_put_off_while_memory_is_nearly_full() {
     let (_dir, path) = fresh_file();
-    let memory = MemoryLimits { ticks: 20, log_bytes: u64::MAX, patience: Duration::from_secs(30) };
+    let memory = MemoryLimits { ticks: 20, bytes: u64::MAX, patience: Duration::from_secs(30) };
     let running = Running::with(Settings { memory, ..in_memory(&path) });
     let store = &running.store;
     let call = |ticks| vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None); ticks])];
@@ -122,7 +122,7 @@ async fn an_append_is_put_off_while_memory_is_nearly_full() {
 #[tokio::test]
 async fn cycles_begin_before_memory_is_full_whatever_their_size() {
     let (_dir, path) = fresh_file();
-    let memory = MemoryLimits { ticks: 4, log_bytes: u64::MAX, patience: Duration::from_secs(30) };
+    let memory = MemoryLimits { ticks: 4, bytes: u64::MAX, patience: Duration::from_secs(30) };
     let cycle = CycleSettings { ticks: u64::MAX, ..Settings::new(&path).cycle };
     let running = Running::with(Settings { memory, cycle, ..Settings::new(&path) });
     let store = &running.store;
@@ -138,7 +138,7 @@ async fn cycles_begin_before_memory_is_full_whatever_their_size() {
 #[tokio::test]
 async fn an_append_waits_for_cycles_that_catch_up() {
     let (_dir, path) = fresh_file();
-    let memory = MemoryLimits { ticks: 1, log_bytes: u64::MAX, patience: Duration::from_secs(30) };
+    let memory = MemoryLimits { ticks: 1, bytes: u64::MAX, patience: Duration::from_secs(30) };
     let running = Running::with(Settings { memory, ..tiny(&path) });
     let store = &running.store;
     let call = || vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None)])];
