@@ -25,6 +25,7 @@ mod clear;
 mod seal;
 
 pub(super) use clear::remove_unpublished;
+use seal::Made;
 
 /// Idempotency keys that are written in the time of a page, roughly.
 const KEYS_PER_PAGE: usize = 8;
@@ -38,8 +39,8 @@ enum Stage {
     Rest,
     /// Pages are written, symbol by symbol.
     Pages {
-        /// The symbols before this are done.
-        next: u32,
+        /// The symbol whose turn it is, and how far it is made; none when all are.
+        next: Option<(u32, Made)>,
         /// Encoded and not yet written, in order.
         ready: VecDeque<NewPage>,
     },
@@ -96,6 +97,9 @@ impl Stage {
     /// Where to go on when it is not known how far the cycle had come: clearing is safe at any time, and after it
     /// memory tells.
     const START: Self = Self::Clear { before: i64::MAX };
+
+    /// Where the sealing of a generation begins.
+    const PAGES: Self = Self::Pages { next: Some((0, Made::Nothing)), ready: VecDeque::new() };
 }
 
 /// Does one step of the store's cycle.
@@ -117,7 +121,7 @@ pub(super) async fn step(
         }
         (Stage::Keys { after }, Some(_)) => write_keys(store, settings, after).await?,
         (Stage::Publish, Some(frozen)) => publish(store, frozen).await?,
-        (Stage::Rest | Stage::Busy, Some(_)) => Stage::Pages { next: 0, ready: VecDeque::new() },
+        (Stage::Rest | Stage::Busy, Some(_)) => Stage::PAGES,
         (Stage::Rest, None) if store.is_behind() || is_due(&store.memory, settings, now) => {
             freeze(store).await?
         }
@@ -146,7 +150,7 @@ async fn freeze(store: &SqliteStore) -> Result<Stage, Fault> {
     };
     store.writer.call(freeze).await?;
     hit("cycle_frozen");
-    Ok(Stage::Pages { next: 0, ready: VecDeque::new() })
+    Ok(Stage::PAGES)
 }
 
 /// Brings the log file over into the database: copies it beside the commits, and what they add meanwhile between two of
@@ -170,11 +174,11 @@ async fn write_pages(
     store: &SqliteStore,
     settings: CycleSettings,
     frozen: Arc<Generation>,
-    (next, mut ready): (u32, VecDeque<NewPage>),
+    (mut next, mut ready): (Option<(u32, Made)>, VecDeque<NewPage>),
 ) -> Result<Stage, Fault> {
-    let mut next = Some(next);
-    if ready.is_empty() {
-        let from = next.unwrap_or_default();
+    if ready.is_empty()
+        && let Some(from) = next
+    {
         let encode = move |reader: &Reader| encode(reader, &frozen, from, settings);
         (ready, next) = store.on_upkeep(encode).await?;
     }
@@ -191,30 +195,30 @@ async fn write_pages(
     store.writer.call(write).await?;
     hit("materialise_after_commit");
     hit("cycle_pages_after_commit");
-    Ok(match (ready.is_empty(), next) {
-        (true, None) => Stage::Keys { after: None },
-        // Done but for what is ready.
-        (false, None) => Stage::Pages { next: u32::MAX, ready },
-        (_, Some(next)) => Stage::Pages { next, ready },
-    })
+    let is_done = ready.is_empty() && next.is_none();
+    Ok(if is_done { Stage::Keys { after: None } } else { Stage::Pages { next, ready } })
 }
 
-/// Encodes the pages of symbols until they make a slice; tells which symbol is next.
+/// Encodes pages, symbol by symbol, until they make a slice; tells where to go on.
 fn encode(
     reader: &Reader,
     frozen: &Generation,
-    next: u32,
+    (first_id, made): (u32, Made),
     settings: CycleSettings,
-) -> Result<(VecDeque<NewPage>, Option<u32>), Fault> {
+) -> Result<(VecDeque<NewPage>, Option<(u32, Made)>), Fault> {
     reader.view(
         |_generation| (),
         |view| {
             let mut ready = VecDeque::new();
-            for (symbol_id, series) in frozen.series.range(next..) {
-                if ready.len() >= settings.slice {
-                    return Ok((ready, Some(*symbol_id)));
+            for (symbol_id, series) in frozen.series.range(first_id..) {
+                let mut next = Some(if *symbol_id == first_id { made } else { Made::Nothing });
+                while let Some(made) = next {
+                    let from = (*symbol_id, made);
+                    if ready.len() >= settings.slice {
+                        return Ok((ready, Some(from)));
+                    }
+                    next = seal::step(&view.pages, from, series, settings.page_rows, &mut ready)?;
                 }
-                ready.extend(seal::symbol(&view.pages, *symbol_id, series, settings.page_rows)?);
             }
             Ok((ready, None))
         },
@@ -288,14 +292,13 @@ pub(super) fn seal_alone(
     let published = Published::load(connection)?;
     let cycle = published.cycle + 1;
     for (symbol_id, series) in &generation.series {
-        let held = pages::Pages { connection, cycle: published.cycle };
-        let mut ready = seal::symbol(&held, *symbol_id, series, settings.page_rows)?;
-        while !ready.is_empty() {
-            let slice = ready.drain(..settings.slice.clamp(1, ready.len()));
-            let transaction = connection.transaction()?;
-            slice.into_iter().try_for_each(|page| pages::put(&transaction, page, cycle))?;
-            hit("carry_before_commit");
-            transaction.commit()?;
+        let mut next = Some(Made::Nothing);
+        while let Some(made) = next {
+            let mut ready = VecDeque::new();
+            let held = pages::Pages { connection, cycle: published.cycle };
+            let from = (*symbol_id, made);
+            next = seal::step(&held, from, series, settings.page_rows, &mut ready)?;
+            write_alone(connection, ready, cycle, settings)?;
         }
     }
     let transaction = connection.transaction()?;
@@ -307,6 +310,23 @@ pub(super) fn seal_alone(
     while let Some(next) = before {
         let transaction = connection.transaction()?;
         before = clear::slice(&transaction, next, settings.cleared)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Writes pages in slices.
+fn write_alone(
+    connection: &mut rusqlite::Connection,
+    mut ready: VecDeque<NewPage>,
+    cycle: i64,
+    settings: CycleSettings,
+) -> Result<(), Fault> {
+    while !ready.is_empty() {
+        let slice = ready.drain(..settings.slice.clamp(1, ready.len()));
+        let transaction = connection.transaction()?;
+        slice.into_iter().try_for_each(|page| pages::put(&transaction, page, cycle))?;
+        hit("carry_before_commit");
         transaction.commit()?;
     }
     Ok(())

@@ -10,6 +10,7 @@ use self::in_order::{Entries, InOrder};
 use super::levels::HOUR;
 use super::packed::Row;
 use super::packed::log::{LoggedCommit, LoggedTick};
+use crate::candles::span::Span;
 
 mod in_order;
 
@@ -137,15 +138,16 @@ impl Series {
         self.bytes = self.bytes + hour.bytes() + self.ticks.bytes() - before;
     }
 
-    /// Gives the candles of its minutes, in order.
-    pub(super) fn minutes(&self) -> impl Iterator<Item = (&(i64, u32), &Candle)> {
-        self.hours.values().flat_map(|minutes| minutes.iter())
+    /// Gives the candles of the minutes of a span of whole hours, in order.
+    pub(super) fn minutes(&self, span: Span) -> impl Iterator<Item = (&(i64, u32), &Candle)> {
+        self.hours.range(span.from..span.until).flat_map(|(_, minutes)| minutes.iter())
     }
 
     /// Gives the newest tick of each source.
     pub(super) fn newest(&self) -> impl Iterator<Item = Row> {
         // Of a source's minutes the last one closes with it.
-        let closes = self.minutes().map(|((_, source_id), minute)| (*source_id, minute.close_at));
+        let minutes = self.hours.values().flat_map(|minutes| minutes.iter());
+        let closes = minutes.map(|((_, source_id), minute)| (*source_id, minute.close_at));
         let newest: BTreeMap<u32, OrderKey> = closes.collect();
         newest.into_values().filter_map(|key| Some(self.ticks.get(&key)?.row(key)))
     }

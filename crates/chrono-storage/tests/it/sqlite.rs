@@ -10,4 +10,5 @@ mod damage;
 mod files;
 mod kill;
 mod memory;
+mod recount;
 mod stops;

@@ -90,8 +90,7 @@ async fn a_write_that_another_process_holds_up_stores_nothing_and_works_later() 
 #[tokio::test]
 async fn appends_are_refused_until_cycles_have_caught_up() {
     let (_dir, path) = fresh_file();
-    let memory =
-        MemoryLimits { ticks: 2, bytes: u64::MAX, patience: Duration::from_millis(20) };
+    let memory = MemoryLimits { ticks: 2, bytes: u64::MAX, patience: Duration::from_millis(20) };
     let running = Running::with(Settings { memory, ..tiny(&path) });
     let store = &running.store;
     let call = || vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None)])];
