@@ -180,7 +180,7 @@ impl Writer {
         transact().map_err(|fault| self.health.note(fault))
     }
 
-    /// As [`Writer::transact`], but answers before the sync: for what the log has as well.
+    /// As [`Writer::transact`], but answers before the sync: for what the log has as well, or what can be done again.
     ///
     /// The next commit's sync takes it along, and a power cut before that takes it away whole.
     pub(super) fn transact_unsynced<T>(

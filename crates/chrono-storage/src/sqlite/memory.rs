@@ -144,10 +144,10 @@ impl Memory {
         names
     }
 
-    /// Tells whether a key was taken in before a time.
-    pub(super) fn has_older(&self, before: Timestamp) -> bool {
+    /// Tells whether a key may have been taken in before a time.
+    pub(super) fn may_have_older(&self, before: Timestamp) -> bool {
         let held = self.read();
-        held.active_keys.has_older(before) || held.frozen_keys.has_older(before)
+        held.active_keys.may_have_older(before) || held.frozen_keys.may_have_older(before)
     }
 
     /// Finds what is kept under a key.

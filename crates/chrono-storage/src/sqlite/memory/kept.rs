@@ -27,6 +27,8 @@ pub(in super::super) struct KeptKey {
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     keys: BTreeMap<KeyName, KeptKey>,
+    /// None was taken in before this.
+    oldest: Option<Timestamp>,
     /// Of memory that they take, rather more than less.
     bytes: usize,
 }
@@ -35,23 +37,28 @@ impl Kept {
     /// Keeps a key; one that is there is replaced.
     pub(super) fn insert(&mut self, name: KeyName, kept: KeptKey) {
         self.bytes += bytes_of(&name, &kept);
+        let oldest = self.oldest.get_or_insert(kept.received_at);
+        *oldest = kept.received_at.min(*oldest);
         let before = self.keys.insert(name.clone(), kept);
         self.bytes -= before.map_or(0, |before| bytes_of(&name, &before));
     }
 
     /// Forgets keys taken in before a time, and gives their names.
-    pub(super) fn forget(&mut self, before: Timestamp) -> impl Iterator<Item = KeyName> {
-        let Self { keys, bytes } = self;
-        let old = keys.extract_if(.., move |_name, kept| kept.received_at < before);
-        old.map(|(name, kept)| {
-            *bytes -= bytes_of(&name, &kept);
-            name
-        })
+    pub(super) fn forget(&mut self, before: Timestamp) -> Vec<KeyName> {
+        if !self.may_have_older(before) {
+            return Vec::new();
+        }
+        let old = self.keys.extract_if(.., |_name, kept| kept.received_at < before);
+        let old: Vec<_> = old.collect();
+        self.oldest = self.keys.values().map(|kept| kept.received_at).min();
+        self.bytes -= old.iter().map(|(name, kept)| bytes_of(name, kept)).sum::<usize>();
+        old.into_iter().map(|(name, _kept)| name).collect()
     }
 
-    /// Tells whether a key was taken in before a time.
-    pub(super) fn has_older(&self, before: Timestamp) -> bool {
-        self.keys.values().any(|kept| kept.received_at < before)
+    /// Tells whether a key may have been taken in before a time, without looking at each; after
+    /// [forgetting](Self::forget) such keys, none has.
+    pub(super) fn may_have_older(&self, before: Timestamp) -> bool {
+        self.oldest.is_some_and(|oldest| oldest < before)
     }
 
     pub(super) fn get(&self, name: &KeyName) -> Option<&KeptKey> {
@@ -74,4 +81,42 @@ impl Kept {
 
 fn bytes_of((_worker, key): &KeyName, kept: &KeptKey) -> usize {
     KEY_BYTES + key.as_str().len() + kept.receipt.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn time(nth: u8) -> Timestamp {
+        Timestamp::from_micros(nth.into()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn forgets_what_is_older_and_nothing_else(
+            steps in prop::collection::vec((0..9_u8, 0..30_u8, any::<bool>()), 1..60),
+        ) {
+            let (mut kept, mut naive) = (Kept::default(), BTreeMap::new());
+            for (nth, at, forgets) in steps {
+                if forgets {
+                    let is_older = |held: &Timestamp| *held < time(at);
+                    prop_assert!(kept.may_have_older(time(at)) || !naive.values().any(is_older));
+                    let old: Vec<KeyName> =
+                        naive.extract_if(.., |_, held| is_older(held)).map(|(name, _)| name).collect();
+                    prop_assert_eq!(kept.forget(time(at)), old);
+                    prop_assert!(!kept.may_have_older(time(at)));
+                } else {
+                    let name = (1, IdempotencyKey::try_new(&nth.to_string()).unwrap());
+                    let receipt = Bytes::from(vec![0; at.into()]);
+                    let key = KeptKey { fingerprint: [nth; 32], receipt, received_at: time(at) };
+                    kept.insert(name.clone(), key);
+                    naive.insert(name, time(at));
+                }
+                let bytes = kept.keys.iter().map(|(name, key)| bytes_of(name, key)).sum::<usize>();
+                prop_assert_eq!(kept.bytes(), bytes);
+            }
+        }
+    }
 }
