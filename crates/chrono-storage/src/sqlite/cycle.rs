@@ -23,6 +23,8 @@ use crate::Progress;
 
 mod clear;
 mod seal;
+#[cfg(test)]
+mod tests;
 
 pub(super) use clear::remove_unpublished;
 use seal::Made;
@@ -31,7 +33,7 @@ use seal::Made;
 const KEYS_PER_PAGE: usize = 8;
 
 /// Where a cycle stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Stage {
     /// A step is at work.
     Busy,
@@ -42,7 +44,7 @@ enum Stage {
         /// The symbol whose turn it is, and how far it is made; none when all are.
         next: Option<(u32, Made)>,
         /// Encoded and not yet written, in order.
-        ready: VecDeque<NewPage>,
+        ready: VecDeque<Arc<NewPage>>,
     },
     /// Idempotency keys are written.
     Keys {
@@ -114,7 +116,30 @@ pub(super) async fn step(
     if store.wal.is_due() {
         bring_over(store).await;
     }
-    let next = match (stage, store.memory.frozen()) {
+    if matches!(stage, Stage::Rest)
+        && store.memory.frozen().is_none()
+        && !(store.is_behind() || is_due(&store.memory, settings, now))
+    {
+        turn.next = Stage::Rest;
+        return Ok(Progress::Idle);
+    }
+    let before = stage.clone();
+    let next = advance(store, settings, stage).await;
+    if matches!(next, Err(Fault::Full)) {
+        // Nothing was done: the next step does it.
+        turn.next = before;
+    }
+    turn.next = next?;
+    Ok(if store.is_behind() { Progress::Behind } else { Progress::More })
+}
+
+/// Does what a stage is about, and tells which comes next.
+async fn advance(
+    store: &SqliteStore,
+    settings: CycleSettings,
+    stage: Stage,
+) -> Result<Stage, Fault> {
+    Ok(match (stage, store.memory.frozen()) {
         (Stage::Clear { before }, _) => clear(store, settings, before).await?,
         (Stage::Pages { next, ready }, Some(frozen)) => {
             write_pages(store, settings, frozen, (next, ready)).await?
@@ -122,18 +147,10 @@ pub(super) async fn step(
         (Stage::Keys { after }, Some(_)) => write_keys(store, settings, after).await?,
         (Stage::Publish, Some(frozen)) => publish(store, frozen).await?,
         (Stage::Rest | Stage::Busy, Some(_)) => Stage::PAGES,
-        (Stage::Rest, None) if store.is_behind() || is_due(&store.memory, settings, now) => {
-            freeze(store).await?
-        }
-        (Stage::Rest, None) => {
-            turn.next = Stage::Rest;
-            return Ok(Progress::Idle);
-        }
+        (Stage::Rest, None) => freeze(store).await?,
         // The generation is gone: its publication had succeeded, though its answer was an error.
         (_, None) => Stage::START,
-    };
-    turn.next = next;
-    Ok(if store.is_behind() { Progress::Behind } else { Progress::More })
+    })
 }
 
 fn is_due(memory: &Memory, settings: CycleSettings, now: Timestamp) -> bool {
@@ -148,7 +165,7 @@ async fn freeze(store: &SqliteStore) -> Result<Stage, Fault> {
         writer.memory.freeze();
         Ok(())
     };
-    store.writer.call(freeze).await?;
+    store.writer.call_of_cycle(freeze).await?;
     hit("cycle_frozen");
     Ok(Stage::PAGES)
 }
@@ -163,7 +180,7 @@ async fn bring_over(store: &SqliteStore) {
         writer.bring_over();
         Ok(())
     };
-    let settled = store.writer.call(settle).await;
+    let settled = store.writer.call_of_cycle(settle).await;
     if let Err(fault) = copied.and(settled) {
         tracing::debug!(error = &fault as &dyn std::error::Error, "the log file grows on");
     }
@@ -174,25 +191,26 @@ async fn write_pages(
     store: &SqliteStore,
     settings: CycleSettings,
     frozen: Arc<Generation>,
-    (mut next, mut ready): (Option<(u32, Made)>, VecDeque<NewPage>),
+    (mut next, mut ready): (Option<(u32, Made)>, VecDeque<Arc<NewPage>>),
 ) -> Result<Stage, Fault> {
     if ready.is_empty()
         && let Some(from) = next
     {
         let encode = move |reader: &Reader| encode(reader, &frozen, from, settings);
-        (ready, next) = store.on_upkeep(encode).await?;
+        let (made, rest) = store.on_upkeep(encode).await?;
+        (ready, next) = (made.into_iter().map(Arc::new).collect(), rest);
     }
     let slice: Vec<_> = ready.drain(..settings.slice.min(ready.len())).collect();
     let write = move |writer: &mut Writer| {
         writer.transact_unsynced(|connection, _names, _memory| {
             let cycle = Published::load(connection)?.cycle + 1;
-            slice.into_iter().try_for_each(|page| pages::put(connection, page, cycle))?;
+            slice.iter().try_for_each(|page| pages::put(connection, page, cycle))?;
             hit("materialise_before_commit");
             hit("cycle_pages_before_commit");
             Ok(())
         })
     };
-    store.writer.call(write).await?;
+    store.writer.call_of_cycle(write).await?;
     hit("materialise_after_commit");
     hit("cycle_pages_after_commit");
     let is_done = ready.is_empty() && next.is_none();
@@ -239,7 +257,7 @@ async fn write_keys(
             Ok(keys.into_iter().next_back().map(|(name, _kept)| name))
         })
     };
-    let last = store.writer.call(write).await?;
+    let last = store.writer.call_of_cycle(write).await?;
     hit("cycle_keys_after_commit");
     Ok(last.map_or(Stage::Publish, |last| Stage::Keys { after: Some(last) }))
 }
@@ -259,7 +277,7 @@ async fn publish(store: &SqliteStore, frozen: Arc<Generation>) -> Result<Stage, 
         hit("cycle_published");
         Ok(())
     };
-    store.writer.call(publish).await?;
+    store.writer.call_of_cycle(publish).await?;
     // Freeing it takes long; a lane that is overrun leaves it to this thread.
     let free = |_reader: &Reader| {
         drop(frozen);
@@ -278,7 +296,7 @@ async fn clear(store: &SqliteStore, settings: CycleSettings, before: i64) -> Res
             Ok(before)
         })
     };
-    let next = store.writer.call(clear).await?;
+    let next = store.writer.call_of_cycle(clear).await?;
     hit("cycle_clear_after_commit");
     Ok(next.map_or(Stage::Rest, |before| Stage::Clear { before }))
 }
@@ -325,7 +343,7 @@ fn write_alone(
     while !ready.is_empty() {
         let slice = ready.drain(..settings.slice.clamp(1, ready.len()));
         let transaction = connection.transaction()?;
-        slice.into_iter().try_for_each(|page| pages::put(&transaction, page, cycle))?;
+        slice.into_iter().try_for_each(|page| pages::put(&transaction, &page, cycle))?;
         hit("carry_before_commit");
         transaction.commit()?;
     }

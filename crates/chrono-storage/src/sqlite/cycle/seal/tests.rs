@@ -46,7 +46,7 @@ fn seal(connection: &rusqlite::Connection, cycle: i64, generation: &Generation) 
                 "{:?} twice",
                 page.place
             );
-            pages::put(connection, page, cycle).unwrap();
+            pages::put(connection, &page, cycle).unwrap();
         }
     }
     most
