@@ -1,8 +1,9 @@
 //! Recorded ticks and candles: where they are, and what a row holds.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use anyhow::Context;
 use flate2::read::MultiGzDecoder;
@@ -13,6 +14,8 @@ use serde::de::DeserializeOwned;
 const DIR_VARIABLE: &str = "CHRONO_REAL_DATA";
 /// Where the recordings are otherwise, from the repository's root.
 const DIR_DEFAULT: &str = "../shared/data";
+/// That the recordings are absent is said.
+static ABSENT: Once = Once::new();
 
 /// One recorded tick, its numbers as the exchange wrote them: exponents and all.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,7 +67,7 @@ pub struct CandleRow {
     pub last_id: Option<String>,
 }
 
-/// Finds the recordings, or says on stderr that they are absent.
+/// Finds the recordings, or says once on stderr that they are absent, also where a test that passes is not heard.
 pub fn data_dir() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "tests have no configuration to ask")]
     let named = std::env::var_os(DIR_VARIABLE);
@@ -72,7 +75,15 @@ pub fn data_dir() -> Option<PathBuf> {
     if dir.is_dir() {
         return Some(dir);
     }
-    eprintln!("no recordings in {}: set {DIR_VARIABLE} to check against them", dir.display());
+    ABSENT.call_once(|| {
+        let dir = dir.display();
+        let said = writeln!(
+            io::stderr(),
+            "no recordings in {dir}: set {DIR_VARIABLE} to check against them"
+        );
+        // Without a standard error there is nobody to tell.
+        said.ok();
+    });
     None
 }
 
@@ -152,6 +163,18 @@ mod tests {
         fs::write(&path, format!("{ROW}\n{{}}\n")).unwrap();
         let fault = read_rows::<TickRow>(&path).unwrap_err().to_string();
         assert!(fault.ends_with("a.ndjson:2"), "{fault}");
+    }
+
+    #[test]
+    fn absent_recordings_are_said_to_be_where_tests_pass() {
+        let ended = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "recording::tests::every_recorded_row_reads"])
+            .env(DIR_VARIABLE, "nowhere")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.success());
+        assert!(said.contains("no recordings in nowhere"), "{said}");
     }
 
     #[test]

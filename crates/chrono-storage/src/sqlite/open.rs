@@ -31,7 +31,7 @@ const SETTLE_BUSY: Duration = Duration::from_millis(500);
 /// Brings all of the log file over into the database, syncs that, and empties the log file.
 const BRING_OVER: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 /// As much of that as goes without waiting for anybody.
-const BRING_SOME_OVER: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+pub(super) const BRING_SOME_OVER: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 /// What the opener is going to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -367,7 +367,9 @@ fn recover(connection: &mut Connection, memory: &Memory) -> Result<(), Fault> {
 /// Makes the acknowledgement of a commit wait for the disk.
 fn make_durable(connection: &Connection, settings: &Settings) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", synchronous(settings))?;
-    // When the last connection closes, SQLite checkpoints without a word about failures: here that is done by name.
+    // At the end of a commit and when the last connection closes, SQLite checkpoints without a word about failures: here
+    // that is done by name.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // On macOS a plain fsync stops at the drive's cache.
     connection.pragma_update(None, "fullfsync", true)?;
@@ -411,4 +413,26 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_connection_that_writes_checkpoints_by_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings::new(dir.path().join("chrono.db"));
+        let connection = Connection::open(&settings.path).unwrap();
+        let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()));
+        mode.unwrap();
+        make_durable(&connection, &settings).unwrap();
+        // More than what starts an automatic one, which would empty the log file for the next commit.
+        let large = "CREATE TABLE t (b); INSERT INTO t VALUES (zeroblob(8000000))";
+        connection.execute_batch(large).unwrap();
+        let wal = || std::fs::metadata(beside(&settings.path, "-wal")).unwrap().len();
+        let before = wal();
+        connection.execute_batch("INSERT INTO t VALUES (zeroblob(400000))").unwrap();
+        assert!(wal() > before, "{} bytes of log file, and {before} before", wal());
+    }
 }
