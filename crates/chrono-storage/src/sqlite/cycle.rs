@@ -32,6 +32,9 @@ use seal::Made;
 /// Idempotency keys that are written in the time of a page, roughly.
 const KEYS_PER_PAGE: usize = 8;
 
+/// A symbol, and how far its pages are made.
+type Reached = (u32, Made);
+
 /// Where a cycle stands.
 #[derive(Debug, Clone)]
 enum Stage {
@@ -41,8 +44,8 @@ enum Stage {
     Rest,
     /// Pages are written, symbol by symbol.
     Pages {
-        /// The symbol whose turn it is, and how far it is made; none when all are.
-        next: Option<(u32, Made)>,
+        /// Where to go on; none when all are made.
+        next: Option<Reached>,
         /// Encoded and not yet written, in order.
         ready: VecDeque<Arc<NewPage>>,
     },
@@ -191,7 +194,7 @@ async fn write_pages(
     store: &SqliteStore,
     settings: CycleSettings,
     frozen: Arc<Generation>,
-    (mut next, mut ready): (Option<(u32, Made)>, VecDeque<Arc<NewPage>>),
+    (mut next, mut ready): (Option<Reached>, VecDeque<Arc<NewPage>>),
 ) -> Result<Stage, Fault> {
     if ready.is_empty()
         && let Some(from) = next
@@ -221,9 +224,9 @@ async fn write_pages(
 fn encode(
     reader: &Reader,
     frozen: &Generation,
-    (first_id, made): (u32, Made),
+    (first_id, made): Reached,
     settings: CycleSettings,
-) -> Result<(VecDeque<NewPage>, Option<(u32, Made)>), Fault> {
+) -> Result<(VecDeque<NewPage>, Option<Reached>), Fault> {
     reader.view(
         |_generation| (),
         |view| {

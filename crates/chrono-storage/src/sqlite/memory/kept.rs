@@ -36,11 +36,12 @@ pub(super) struct Kept {
 impl Kept {
     /// Keeps a key; one that is there is replaced.
     pub(super) fn insert(&mut self, name: KeyName, kept: KeptKey) {
-        self.bytes += bytes_of(&name, &kept);
+        let letters = name.1.as_str().len();
+        self.bytes += bytes_of(letters, &kept);
         let oldest = self.oldest.get_or_insert(kept.received_at);
         *oldest = kept.received_at.min(*oldest);
-        let before = self.keys.insert(name.clone(), kept);
-        self.bytes -= before.map_or(0, |before| bytes_of(&name, &before));
+        let before = self.keys.insert(name, kept);
+        self.bytes -= before.map_or(0, |before| bytes_of(letters, &before));
     }
 
     /// Forgets keys taken in before a time, and gives their names.
@@ -51,7 +52,8 @@ impl Kept {
         let old = self.keys.extract_if(.., |_name, kept| kept.received_at < before);
         let old: Vec<_> = old.collect();
         self.oldest = self.keys.values().map(|kept| kept.received_at).min();
-        self.bytes -= old.iter().map(|(name, kept)| bytes_of(name, kept)).sum::<usize>();
+        self.bytes -=
+            old.iter().map(|((_, key), kept)| bytes_of(key.as_str().len(), kept)).sum::<usize>();
         old.into_iter().map(|(name, _kept)| name).collect()
     }
 
@@ -79,8 +81,8 @@ impl Kept {
     }
 }
 
-fn bytes_of((_worker, key): &KeyName, kept: &KeptKey) -> usize {
-    KEY_BYTES + key.as_str().len() + kept.receipt.len()
+fn bytes_of(letters: usize, kept: &KeptKey) -> usize {
+    KEY_BYTES + letters + kept.receipt.len()
 }
 
 #[cfg(test)]
@@ -114,7 +116,7 @@ mod tests {
                     kept.insert(name.clone(), key);
                     naive.insert(name, time(at));
                 }
-                let bytes = kept.keys.iter().map(|(name, key)| bytes_of(name, key)).sum::<usize>();
+                let bytes = kept.keys.iter().map(|((_, name), key)| bytes_of(name.as_str().len(), key)).sum::<usize>();
                 prop_assert_eq!(kept.bytes(), bytes);
             }
         }
