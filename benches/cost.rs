@@ -38,21 +38,22 @@ const SUBJECT: &str = "Cost";
 
 fn main() -> anyhow::Result<()> {
     let rounds = Rounds::from_arguments();
-    let Cost { idle, loaded, cores, delivered, held, cycles } = under_load(rounds)?;
+    let Cost { idle, loaded, cores, delivered, held, cycles, recounted } = under_load(rounds)?;
     let load = "1,000 feeds/s in batches of 10, 1,000 latest/s, 500 streams of 10 symbols each; a line of log a request";
-    let held = format!(
-        "one run of {SPAN:?}, {held} ticks in memory before, {cycles} cycle and a recount in it"
+    let within = format!(
+        "one run of {} s that began with {held} ticks in memory: cycles that ended in it: {cycles}, candles recounted: {recounted}",
+        rounds.span(SPAN).as_secs_f64()
     );
     Figure::new(SUBJECT, "resident memory, idle", idle / MEBIBYTE, "MiB")
         .note("just started, nothing stored")
         .print()?;
     Figure::new(SUBJECT, "most resident memory under load", loaded / MEBIBYTE, "MiB")
         .budget(Budget::AtMost(512.0))
-        .note(format!("{load}; {held}"))
+        .note(format!("{load}; {within}"))
         .print()?;
     Figure::new(SUBJECT, "CPU under the same load", cores * 100.0, "% of a core")
         .budget(Budget::AtMost(50.0))
-        .note(format!("{delivered:.0} deliveries/s among it; {held}"))
+        .note(format!("{delivered:.0} deliveries/s among it; {within}"))
         .print()?;
     bytes_per_tick(rounds)?;
     sizes()
@@ -72,6 +73,8 @@ struct Cost {
     held: u64,
     /// Cycles that ended under load.
     cycles: u64,
+    /// Candles that were counted again under load.
+    recounted: u64,
 }
 
 fn under_load(rounds: Rounds) -> anyhow::Result<Cost> {
@@ -113,7 +116,7 @@ fn under_load(rounds: Rounds) -> anyhow::Result<Cost> {
     );
     let cores = after.cpu.saturating_sub(before.cpu).as_secs_f64() / elapsed;
     let delivered = count(delivered) / elapsed;
-    Ok(Cost { idle, loaded: count(peak), cores, delivered, held, cycles })
+    Ok(Cost { idle, loaded: count(peak), cores, delivered, held, cycles, recounted })
 }
 
 /// Takes a cycle's ticks in and lets them be sealed, and then so many that `held` are in memory; gives how many are.
