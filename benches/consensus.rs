@@ -1,6 +1,5 @@
 //! Budget: `/aggregates/consensus` of 3 symbols with 10 sources each, with 100,000 feeds in the window, not from the cache:
-//! P95 ≤ 10 ms; once while the window is in the gateway's memory, as it mostly is when it is asked for, and once when it
-//! is all in pages.
+//! P95 ≤ 10 ms; once while the window is all in the gateway's memory, and once when it is all in pages.
 //!
 //! Drives the release binary over loopback; build it first with `cargo build --release -p chrono-api`.
 
