@@ -58,7 +58,8 @@ impl ReplayReport {
 
     /// Tells whether the gateway knows an idempotency key of this run with other ticks.
     fn posts_other_ticks(&self) -> bool {
-        let Some(WorkerError::Gateway { source: ClientError::Refused(refusal), .. }) = &self.stopped
+        let Some(WorkerError::Gateway { source: ClientError::Refused(refusal), .. }) =
+            &self.stopped
         else {
             return false;
         };
@@ -83,7 +84,9 @@ impl fmt::Display for ReplayReport {
         writeln!(f, "duration          {} ms", self.duration.as_millis())?;
         writeln!(f, "rows per second   {}", self.rate())?;
         if self.resumed && self.tally.batches > 0 && self.tally.replayed_batches == 0 {
-            f.write_str("nothing of this run was stored in the last 24 h by this worker from these files\n")?;
+            f.write_str(
+                "nothing of this run was stored in the last 24 h by this worker from these files\n",
+            )?;
         }
         if self.posts_other_ticks() {
             f.write_str("not finished: the files are not what this run posted before; replay them as a new run\n")?;
