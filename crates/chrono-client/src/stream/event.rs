@@ -34,16 +34,16 @@ pub enum Event {
         /// How far the gateway itself is behind its bus, in milliseconds.
         bus_lag_ms: Option<u64>,
     },
-    /// Everything since the position asked for follows.
+    /// Everything since the position asked for follows: updates of numbers above `from`, up to `to`.
     Resumed {
-        /// First number of what follows.
+        /// The position asked for: the last number that this stream had.
         from: u64,
-        /// Last number of what follows.
+        /// Last number of what follows; `from` where nothing was missed.
         to: u64,
     },
-    /// Some updates are no longer to be had here.
+    /// Updates of numbers above `from`, up to `to`, are no longer to be had here.
     Gap {
-        /// First missing number.
+        /// The last number that this stream had.
         from: u64,
         /// Last missing number.
         to: u64,
