@@ -1,5 +1,6 @@
 //! A stream that breaks is taken up where it was, or says that it cannot be.
 
+use chrono_client::{Event, StreamOptions};
 use chrono_testkit::{PUBLIC_KEY, scratch};
 use serde_json::{Value, json};
 
@@ -63,6 +64,40 @@ async fn a_restarted_gateway_says_reset_and_sends_the_current_values() {
     let mut later = Ticker::after(&after, &ticker);
     later.post_run("ETH/USD", 2).await;
     assert_eq!(socket.updates(2).await.0, later.data_of(&SYMBOLS, 0));
+}
+
+#[tokio::test]
+async fn a_stream_that_asked_for_more_symbols_than_it_may_have_resumes_with_those_it_has() {
+    let home = scratch().unwrap();
+    let gateway = gateway(&home).start().unwrap();
+    let mut ticker = Ticker::new(&gateway);
+    let reader = gateway.client(PUBLIC_KEY).unwrap();
+    let mut stream = reader.stream(StreamOptions::default()).await.unwrap();
+    let names: Vec<_> = (0..1_100).map(|number| format!("N{number}/USD")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    stream.subscribe(&names[..1_000]).await.unwrap();
+    // The gateway takes 24 of these, and none of what is no symbol.
+    stream.subscribe(&names[1_000..]).await.unwrap();
+    stream.subscribe(&["nonsense"]).await.unwrap();
+    ticker.post_run("N1/USD", 1).await;
+    let seq = loop {
+        match stream.next().await.unwrap() {
+            Event::PriceUpdate(update) => break update.seq.unwrap(),
+            Event::Authenticated | Event::Subscribed { .. } | Event::Heartbeat { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    };
+
+    stream.resume().await.unwrap();
+    ticker.post_run("N1/USD", 1).await;
+    let mut told = Vec::new();
+    while !matches!(told.last(), Some(Event::PriceUpdate(_))) {
+        told.push(stream.next().await.unwrap());
+    }
+    let Some(Event::Subscribed { symbols, rejected, .. }) = told.get(1) else { panic!("{told:?}") };
+    assert_eq!((symbols.len(), rejected.len()), (1_024, 0));
+    let Some(Event::Resumed { from, .. }) = told.get(2) else { panic!("{told:?}") };
+    assert_eq!(*from, seq);
 }
 
 /// The next message, which must be a current value.
