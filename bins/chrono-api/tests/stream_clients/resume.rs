@@ -1,6 +1,6 @@
 //! A stream that breaks is taken up where it was, or says that it cannot be.
 
-use chrono_client::{Event, StreamOptions};
+use chrono_client::{Event, Stream, StreamOptions};
 use chrono_testkit::{PUBLIC_KEY, scratch};
 use serde_json::{Value, json};
 
@@ -76,28 +76,47 @@ async fn a_stream_that_asked_for_more_symbols_than_it_may_have_resumes_with_thos
     let names: Vec<_> = (0..1_100).map(|number| format!("N{number}/USD")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     stream.subscribe(&names[..1_000]).await.unwrap();
-    // The gateway takes 24 of these, and none of what is no symbol.
     stream.subscribe(&names[1_000..]).await.unwrap();
     stream.subscribe(&["nonsense"]).await.unwrap();
+    assert_eq!(next_of(&mut stream).await, Event::Authenticated);
+    for (taken, refused) in [(1_000, 0), (24, 76), (0, 1)] {
+        assert_eq!(answer(&mut stream).await, (taken, refused));
+    }
     ticker.post_run("N1/USD", 1).await;
-    let seq = loop {
-        match stream.next().await.unwrap() {
-            Event::PriceUpdate(update) => break update.seq.unwrap(),
-            Event::Authenticated | Event::Subscribed { .. } | Event::Heartbeat { .. } => {}
-            other => panic!("{other:?}"),
-        }
-    };
+    let seq = update(&mut stream).await;
 
     stream.resume().await.unwrap();
+    assert_eq!(next_of(&mut stream).await, Event::Authenticated);
+    assert_eq!(answer(&mut stream).await, (1_024, 0));
+    assert_eq!(next_of(&mut stream).await, Event::Resumed { from: seq, to: seq });
     ticker.post_run("N1/USD", 1).await;
-    let mut told = Vec::new();
-    while !matches!(told.last(), Some(Event::PriceUpdate(_))) {
-        told.push(stream.next().await.unwrap());
+    assert_eq!(update(&mut stream).await, seq + 1);
+}
+
+/// How many symbols were taken and how many refused by the next message, which must say so.
+async fn answer(stream: &mut Stream) -> (usize, usize) {
+    match next_of(stream).await {
+        Event::Subscribed { symbols, rejected, .. } => (symbols.len(), rejected.len()),
+        other => panic!("{other:?}"),
     }
-    let Some(Event::Subscribed { symbols, rejected, .. }) = told.get(1) else { panic!("{told:?}") };
-    assert_eq!((symbols.len(), rejected.len()), (1_024, 0));
-    let Some(Event::Resumed { from, .. }) = told.get(2) else { panic!("{told:?}") };
-    assert_eq!(*from, seq);
+}
+
+/// The number of the next message, which must be an update.
+async fn update(stream: &mut Stream) -> u64 {
+    match next_of(stream).await {
+        Event::PriceUpdate(update) => update.seq.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The next message but heartbeats.
+async fn next_of(stream: &mut Stream) -> Event {
+    loop {
+        let event = stream.next().await.unwrap();
+        if !matches!(event, Event::Heartbeat { .. }) {
+            return event;
+        }
+    }
 }
 
 /// The next message, which must be a current value.
