@@ -138,7 +138,7 @@ async fn a_resume_asks_for_what_was_taken_and_then_for_what_was_not_answered() {
 
     let mut stream = client.stream(StreamOptions::default()).await.unwrap();
     stream.subscribe(&["b-x", "nonsense", "A/X"]).await.unwrap();
-    stream.subscribe(&["C/X"; 1_025]).await.unwrap();
+    stream.subscribe(&vec!["C/X"; 1_025]).await.unwrap();
     stream.subscribe(&["D/X"]).await.unwrap();
     while stream.next().await.is_ok() {}
     stream.resume().await.unwrap();
