@@ -66,6 +66,10 @@ impl<K: Ord + Copy, T> InOrder<K, T> {
     }
 
     pub(in super::super) fn get_mut(&mut self, key: &K) -> Option<&mut T> {
+        // What comes in order is new, and found to be so at once; late ones lie before the end of the row.
+        if self.row.last().is_none_or(|(last, _)| last < key) {
+            return None;
+        }
         let idx = self.row.binary_search_by_key(key, |(held, _)| *held);
         match idx.ok().and_then(|idx| self.row.get_mut(idx)) {
             Some((_, value)) => Some(value),
