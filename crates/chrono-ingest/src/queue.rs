@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::ParsedBatch;
 use crate::error::{FeedFault, IngestError};
-use crate::names::{NameBook, NameLimits};
+use crate::names::{NameBook, NameLimits, NewNames, Reservation};
 use crate::tally::Tally;
 
 /// A job waits for the writer.
@@ -72,7 +72,8 @@ pub(crate) type JobOutcome = Result<Appended, JobFault>;
 /// One batch on its way to the writer.
 pub(crate) struct Job {
     pub(crate) batch: Arc<NewBatch>,
-    pub(crate) reply: oneshot::Sender<JobOutcome>,
+    reply: oneshot::Sender<JobOutcome>,
+    names: Reservation,
     state: Arc<AtomicU8>,
 }
 
@@ -80,15 +81,40 @@ impl Job {
     /// Makes a job; the other half gives it up.
     pub(crate) fn new(
         batch: Arc<NewBatch>,
+        names: Reservation,
         reply: oneshot::Sender<JobOutcome>,
     ) -> (Self, Arc<AtomicU8>) {
         let state = Arc::new(AtomicU8::new(WAITING));
-        (Self { batch, reply, state: Arc::clone(&state) }, state)
+        (Self { batch, reply, names, state: Arc::clone(&state) }, state)
     }
 
     /// Takes the job into a commit, unless its sender gave it up.
-    pub(crate) fn take(&self) -> bool {
-        self.state.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    pub(crate) fn take(&mut self) -> bool {
+        let (from, to) = (WAITING, TAKEN);
+        let taken = self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+        if taken.is_ok() {
+            self.names.keep();
+        }
+        taken.is_ok()
+    }
+
+    /// Says what became of the job; if its sender went away, to nobody.
+    pub(crate) fn answer(self, outcome: JobOutcome) {
+        let Self { reply, mut names, .. } = self;
+        if !may_be_stored(&outcome) {
+            names.give_back();
+        }
+        // Before the sender is told, so that what it sends next finds the room.
+        drop(names);
+        drop(reply.send(outcome));
+    }
+
+    /// Tells the sender, before there is anything to tell, that the job is stored.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn answer_early(&mut self) {
+        let (nobody, _) = oneshot::channel();
+        let reply = std::mem::replace(&mut self.reply, nobody);
+        drop(reply.send(Ok(Appended::Stored(chrono_domain::Arrival(0)))));
     }
 }
 
@@ -96,7 +122,7 @@ impl Job {
 #[derive(Debug)]
 pub struct Ingest {
     jobs: mpsc::Sender<Job>,
-    names: RwLock<NameBook>,
+    names: Arc<RwLock<NameBook>>,
     clock: Arc<dyn Clock>,
     patience: Duration,
     tally: Tally,
@@ -123,7 +149,7 @@ impl Ingest {
         trouble: Arc<Trouble>,
     ) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, receiver) = mpsc::channel(settings.queue_batches);
-        let names = RwLock::new(NameBook::new(settings.names, names));
+        let names = Arc::new(RwLock::new(NameBook::new(settings.names, names)));
         let tally = Tally::default();
         (Self { jobs, names, clock, patience: settings.patience, tally, trouble }, receiver)
     }
@@ -152,7 +178,7 @@ impl Ingest {
         key: Option<IdempotencyKey>,
     ) -> Result<Receipt, IngestError> {
         let idempotency = key.map(|key| Idempotency { key, fingerprint: batch.fingerprint() });
-        let (batch, faults) = self.admit(batch)?;
+        let (batch, faults, names) = self.admit(batch)?;
         // Refused without a look at the key, which no honest repeat can regret: the form of a feed decides alike each
         // time, a stored name is never refused again, and a tick of the past is ahead of the clock only while that was
         // set back; then nothing is stored, and once it has caught up the key answers its first result. A batch of
@@ -172,7 +198,7 @@ impl Ingest {
             receipt: Bytes::from(receipt.unwrap_or_default()),
             received_at: self.clock.now(),
         });
-        let outcome = self.commit(Arc::clone(&new)).await;
+        let outcome = self.commit(Arc::clone(&new), names).await;
         self.tally.outcome(&new, &kept.faults, &outcome);
         match outcome? {
             Appended::Stored(_) => {
@@ -188,30 +214,35 @@ impl Ingest {
         }
     }
 
-    /// Moves feeds whose names are too many over to the faults.
-    fn admit(&self, mut batch: ParsedBatch) -> Result<(ParsedBatch, Vec<FeedFault>), IngestError> {
-        let mut faults = std::mem::take(&mut batch.faults);
+    /// Moves feeds whose names are too many over to the faults, and holds the new names of the others.
+    pub(crate) fn admit(
+        &self,
+        mut batch: ParsedBatch,
+    ) -> Result<(ParsedBatch, Vec<FeedFault>, Reservation), IngestError> {
+        let (mut faults, mut new) = (std::mem::take(&mut batch.faults), NewNames::default());
         let known = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        if known.knows(&batch.worker, &batch.ticks) {
-            return Ok((batch, faults));
-        }
+        let is_known = known.knows(&batch.worker, &batch.ticks);
         drop(known);
-        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        if !batch.ticks.is_empty() {
-            names.admit_worker(batch.worker).map_err(IngestError::Refused)?;
+        if !is_known && !batch.ticks.is_empty() {
+            let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+            names.admit_worker(batch.worker, &mut new).map_err(IngestError::Refused)?;
+            let mut index = places(&faults);
+            batch.ticks.retain(|tick| {
+                let admitted = names.admit_tick(index.next().unwrap_or_default(), tick, &mut new);
+                admitted.map_err(|fault| faults.push(fault)).is_ok()
+            });
+            faults.sort_by_key(|fault| fault.index);
         }
-        let mut index = places(&faults);
-        batch.ticks.retain(|tick| {
-            let admitted = names.admit_tick(index.next().unwrap_or_default(), tick);
-            admitted.map_err(|fault| faults.push(fault)).is_ok()
-        });
-        faults.sort_by_key(|fault| fault.index);
-        Ok((batch, faults))
+        Ok((batch, faults, Reservation::new(Arc::clone(&self.names), new)))
     }
 
-    async fn commit(&self, batch: Arc<NewBatch>) -> Result<Appended, IngestError> {
+    async fn commit(
+        &self,
+        batch: Arc<NewBatch>,
+        names: Reservation,
+    ) -> Result<Appended, IngestError> {
         let (reply, answer) = oneshot::channel();
-        let (job, state) = Job::new(batch, reply);
+        let (job, state) = Job::new(batch, names, reply);
         self.jobs.try_send(job).map_err(|_full| IngestError::Overloaded)?;
         match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(outcome)) => outcome.map_err(IngestError::from),
@@ -236,6 +267,14 @@ impl From<JobFault> for IngestError {
                 _ => Self::NotStored(error),
             },
         }
+    }
+}
+
+fn may_be_stored(outcome: &JobOutcome) -> bool {
+    match outcome {
+        Ok(Appended::Stored(_)) => true,
+        Ok(Appended::Repeated(_) | Appended::KeyClash) | Err(JobFault::Refused(_)) => false,
+        Err(JobFault::Store(error)) => matches!(**error, StoreError::OutcomeUnknown(_)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The writer over the model store, with commits that go wrong.
 
+mod names;
 mod pipeline;
 
 use std::collections::BTreeMap;
@@ -79,14 +80,18 @@ impl House {
 }
 
 fn batch(symbol: &str, prices: &[&str]) -> ParsedBatch {
+    batch_of("w", "s", symbol, prices)
+}
+
+fn batch_of(worker: &str, source: &str, symbol: &str, prices: &[&str]) -> ParsedBatch {
     let feed = |price: &&str| {
         format!(
-            r#"{{"symbol":"{symbol}","price":"{price}","source":"s","timestamp":"2025-10-09T12:34:56Z"}}"#
+            r#"{{"symbol":"{symbol}","price":"{price}","source":"{source}","timestamp":"2025-10-09T12:34:56Z"}}"#
         )
     };
     let feeds: Vec<_> = prices.iter().map(feed).collect();
     let body = format!(
-        r#"{{"worker_id":"w","timestamp":"2025-10-09T12:34:56Z","feeds":[{}]}}"#,
+        r#"{{"worker_id":"{worker}","timestamp":"2025-10-09T12:34:56Z","feeds":[{}]}}"#,
         feeds.join(",")
     );
     ParsedBatch::parse(&mut body.into_bytes(), now()).unwrap()
@@ -201,14 +206,15 @@ async fn a_writer_that_is_dropped_in_a_commit_settles_it_in_its_next_run() {
     house.store.next_commit(Fault::UnknownStored);
     let group = {
         let (reply, _answer) = tokio::sync::oneshot::channel();
+        let (batch, _faults, names) = house.ingest.admit(batch("A/B", &["1"])).unwrap();
         let new = NewBatch {
-            worker: chrono_domain::WorkerId::try_new("w").unwrap(),
+            worker: batch.worker,
             idempotency: None,
-            ticks: batch("A/B", &["1"]).ticks,
+            ticks: batch.ticks,
             receipt: bytes::Bytes::new(),
             received_at: now(),
         };
-        vec![Job::new(Arc::new(new), reply).0]
+        vec![Job::new(Arc::new(new), names, reply).0]
     };
     house.writer.commit(group).await;
     assert!(house.published().await.is_empty());
