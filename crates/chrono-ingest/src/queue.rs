@@ -5,10 +5,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono_domain::Clock;
+use chrono_domain::{Clock, Tick};
 use chrono_storage::{Appended, Idempotency, IdempotencyKey, Names, NewBatch, StoreError};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::batch::ParsedBatch;
 use crate::error::{FeedFault, IngestError};
@@ -27,6 +27,9 @@ const GIVEN_UP: u8 = 2;
 pub struct IngestSettings {
     /// Batches that may wait for the writer. Too low refuses bursts, too high lets them wait past their deadline.
     pub queue_batches: usize,
+    /// Bytes of memory that they may hold together. Too low refuses bursts with metadata, too high lets them fill the
+    /// memory. A batch of 100 feeds takes some 20 KB, with as much metadata and as many faults as may be 1.2 MB.
+    pub queue_bytes: usize,
     /// How long a batch may take from the queue to its commit. Too low gives up on a slow disk, too high leaves
     /// workers without an answer.
     pub patience: Duration,
@@ -38,6 +41,7 @@ impl Default for IngestSettings {
     fn default() -> Self {
         Self {
             queue_batches: 1_024,
+            queue_bytes: 64 << 20,
             patience: Duration::from_secs(3),
             names: NameLimits::default(),
         }
@@ -73,19 +77,27 @@ pub(crate) type JobOutcome = Result<Appended, JobFault>;
 pub(crate) struct Job {
     pub(crate) batch: Arc<NewBatch>,
     reply: oneshot::Sender<JobOutcome>,
-    names: Reservation,
+    held: Held,
     state: Arc<AtomicU8>,
+}
+
+/// What a batch holds of what is bounded, until its job has an answer.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) names: Reservation,
+    /// Its bytes.
+    pub(crate) room: OwnedSemaphorePermit,
 }
 
 impl Job {
     /// Makes a job; the other half gives it up.
     pub(crate) fn new(
         batch: Arc<NewBatch>,
-        names: Reservation,
+        held: Held,
         reply: oneshot::Sender<JobOutcome>,
     ) -> (Self, Arc<AtomicU8>) {
         let state = Arc::new(AtomicU8::new(WAITING));
-        (Self { batch, reply, names, state: Arc::clone(&state) }, state)
+        (Self { batch, reply, held, state: Arc::clone(&state) }, state)
     }
 
     /// Takes the job into a commit, unless its sender gave it up.
@@ -93,19 +105,19 @@ impl Job {
         let (from, to) = (WAITING, TAKEN);
         let taken = self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
         if taken.is_ok() {
-            self.names.keep();
+            self.held.names.keep();
         }
         taken.is_ok()
     }
 
     /// Says what became of the job; if its sender went away, to nobody.
     pub(crate) fn answer(self, outcome: JobOutcome) {
-        let Self { reply, mut names, .. } = self;
+        let Self { reply, mut held, .. } = self;
         if !may_be_stored(&outcome) {
-            names.give_back();
+            held.names.give_back();
         }
         // Before the sender is told, so that what it sends next finds the room.
-        drop(names);
+        drop(held);
         drop(reply.send(outcome));
     }
 
@@ -122,6 +134,8 @@ impl Job {
 #[derive(Debug)]
 pub struct Ingest {
     jobs: mpsc::Sender<Job>,
+    /// Bytes that more batches may hold.
+    room: Arc<Semaphore>,
     names: Arc<RwLock<NameBook>>,
     clock: Arc<dyn Clock>,
     patience: Duration,
@@ -150,8 +164,9 @@ impl Ingest {
     ) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, receiver) = mpsc::channel(settings.queue_batches);
         let names = Arc::new(RwLock::new(NameBook::new(settings.names, names)));
-        let tally = Tally::default();
-        (Self { jobs, names, clock, patience: settings.patience, tally, trouble }, receiver)
+        let room = Arc::new(Semaphore::new(settings.queue_bytes.min(Semaphore::MAX_PERMITS)));
+        let (patience, tally) = (settings.patience, Tally::default());
+        (Self { jobs, room, names, clock, patience, tally, trouble }, receiver)
     }
 
     /// Gives how many batches wait for the writer.
@@ -198,7 +213,10 @@ impl Ingest {
             receipt: Bytes::from(receipt.unwrap_or_default()),
             received_at: self.clock.now(),
         });
-        let outcome = self.commit(Arc::clone(&new), names).await;
+        let outcome = match self.find_room(bytes(&new, &kept.faults)) {
+            Some(room) => self.commit(Arc::clone(&new), Held { names, room }).await,
+            None => Err(IngestError::Overloaded),
+        };
         self.tally.outcome(&new, &kept.faults, &outcome);
         match outcome? {
             Appended::Stored(_) => {
@@ -236,13 +254,15 @@ impl Ingest {
         Ok((batch, faults, Reservation::new(Arc::clone(&self.names), new)))
     }
 
-    async fn commit(
-        &self,
-        batch: Arc<NewBatch>,
-        names: Reservation,
-    ) -> Result<Appended, IngestError> {
+    /// Takes bytes of the queue, unless others hold them.
+    pub(crate) fn find_room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(bytes).ok()?;
+        Arc::clone(&self.room).try_acquire_many_owned(bytes).ok()
+    }
+
+    async fn commit(&self, batch: Arc<NewBatch>, held: Held) -> Result<Appended, IngestError> {
         let (reply, answer) = oneshot::channel();
-        let (job, state) = Job::new(batch, names, reply);
+        let (job, state) = Job::new(batch, held, reply);
         self.jobs.try_send(job).map_err(|_full| IngestError::Overloaded)?;
         match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(outcome)) => outcome.map_err(IngestError::from),
@@ -268,6 +288,21 @@ impl From<JobFault> for IngestError {
             },
         }
     }
+}
+
+/// Gives the bytes that a batch holds while it waits, with what its sender will be told.
+fn bytes(batch: &NewBatch, faults: &[FeedFault]) -> usize {
+    let metadata = |tick: &Tick| tick.metadata.as_ref().map_or(0, |text| text.as_str().len());
+    let texts = |fault: &FeedFault| {
+        let received = fault.received.as_ref().map_or(0, String::len);
+        fault.message.len() + fault.field.len() + received + fault.expected.len()
+    };
+    size_of_val(batch)
+        + size_of_val(batch.ticks.as_slice())
+        + batch.ticks.iter().map(metadata).sum::<usize>()
+        + batch.receipt.len()
+        + size_of_val(faults)
+        + faults.iter().map(texts).sum::<usize>()
 }
 
 fn may_be_stored(outcome: &JobOutcome) -> bool {
