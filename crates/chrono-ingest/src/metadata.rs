@@ -82,7 +82,7 @@ impl Fault {
     }
 }
 
-impl<'de> Canonical<'de> {
+impl Canonical<'_> {
     /// Appends; what is too long goes into the fault alone.
     fn put(&mut self, text: &str) {
         if self.fault.is_none() && self.text.len() + text.len() > BYTES_MAX {

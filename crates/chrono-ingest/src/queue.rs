@@ -84,9 +84,15 @@ pub(crate) struct Job {
 /// What a batch holds of what is bounded, until its job has an answer.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) names: Reservation,
+    names: Reservation,
     /// Its bytes.
-    pub(crate) room: OwnedSemaphorePermit,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Held {
+    pub(crate) const fn new(names: Reservation, room: OwnedSemaphorePermit) -> Self {
+        Self { names, _room: room }
+    }
 }
 
 impl Job {
@@ -214,7 +220,7 @@ impl Ingest {
             received_at: self.clock.now(),
         });
         let outcome = match self.find_room(bytes(&new, &kept.faults)) {
-            Some(room) => self.commit(Arc::clone(&new), Held { names, room }).await,
+            Some(room) => self.commit(Arc::clone(&new), Held::new(names, room)).await,
             None => Err(IngestError::Overloaded),
         };
         self.tally.outcome(&new, &kept.faults, &outcome);

@@ -215,7 +215,7 @@ async fn a_writer_that_is_dropped_in_a_commit_settles_it_in_its_next_run() {
             receipt: bytes::Bytes::new(),
             received_at: now(),
         };
-        let held = Held { names, room: house.ingest.find_room(1).unwrap() };
+        let held = Held::new(names, house.ingest.find_room(1).unwrap());
         vec![Job::new(Arc::new(new), held, reply).0]
     };
     house.writer.commit(group).await;
