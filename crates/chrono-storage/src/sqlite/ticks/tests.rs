@@ -60,7 +60,9 @@ async fn fill(path: &Path) {
     store.append(vec![Arc::new(batch)]).await.unwrap();
     while store.materialise(Timestamp::MAX).await.unwrap() != Progress::Idle {}
     store.close();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 #[tokio::test]
@@ -74,7 +76,7 @@ async fn a_source_costs_the_pages_that_hold_it_and_not_those_between() {
     let cost = |source: Option<&str>, order, (from, to), limit| {
         let source = source.map(|source| Source::try_new(source).unwrap());
         let symbol = Symbol::try_new("A/B").unwrap();
-        let range = TickRange { source, order, from, to, limit, ..TickRange::of(symbol) };
+        let range = TickRange { source, from, to, order, limit, ..TickRange::of(symbol) };
         let before = reads(reader.lookups());
         let found = page(&reader, &range).unwrap();
         (found, reads(reader.lookups()) - before)
