@@ -187,6 +187,7 @@ impl Base {
     async fn start_ingest(&self, config: &Config) -> anyhow::Result<Ingest> {
         let settings = IngestSettings {
             queue_batches: config.ingest_queue,
+            queue_bytes: config.ingest_queue_bytes,
             names: config.names,
             ..IngestSettings::default()
         };

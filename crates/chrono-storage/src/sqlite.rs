@@ -57,6 +57,7 @@ mod generation;
 mod idempotency;
 mod keys;
 mod lane;
+mod leap;
 mod levels;
 mod memory;
 mod migrate;

@@ -1,7 +1,7 @@
 //! Recorded ticks and candles: where they are, and what a row holds.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -72,7 +72,10 @@ pub fn data_dir() -> Option<PathBuf> {
     if dir.is_dir() {
         return Some(dir);
     }
-    eprintln!("no recordings in {}: set {DIR_VARIABLE} to check against them", dir.display());
+    let line =
+        format!("no recordings in {}: set {DIR_VARIABLE} to check against them", dir.display());
+    // Not through `eprintln!`, whose output a run without failures does not show; and a closed stderr takes no line.
+    drop(writeln!(io::stderr(), "{line}"));
     None
 }
 
@@ -120,7 +123,7 @@ pub fn read_rows<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::process::Command;
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -152,6 +155,18 @@ mod tests {
         fs::write(&path, format!("{ROW}\n{{}}\n")).unwrap();
         let fault = read_rows::<TickRow>(&path).unwrap_err().to_string();
         assert!(fault.ends_with("a.ndjson:2"), "{fault}");
+    }
+
+    #[test]
+    fn a_run_that_passes_without_recordings_says_so() {
+        let mut run = Command::new(std::env::current_exe().unwrap());
+        run.args(["--exact", "recording::tests::every_recorded_row_reads"]);
+        let ended = run.env(DIR_VARIABLE, "/nowhere").output().unwrap();
+        let (said, outcome) =
+            (String::from_utf8_lossy(&ended.stderr), String::from_utf8_lossy(&ended.stdout));
+        assert!(ended.status.success() && outcome.contains("1 passed"), "{outcome}");
+        let line = "no recordings in /nowhere: set CHRONO_REAL_DATA to check against them\n";
+        assert!(said.contains(line), "{said}");
     }
 
     #[test]

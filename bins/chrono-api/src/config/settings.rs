@@ -165,6 +165,11 @@ pub const SETTINGS: &[Setting] = &[
         "Batches that may wait for the store. Too low refuses bursts, too high lets them wait past their deadline.",
     ),
     plain(
+        "INGEST_QUEUE_BYTES",
+        "67108864",
+        "Bytes of memory that they may hold together, 2 MiB at least; beyond, a batch is answered 503. Too low refuses bursts with much metadata, too high lets them fill the memory.",
+    ),
+    plain(
         "STORE_CYCLE_TICKS",
         "250000",
         "Ticks kept in memory until they are sealed into pages of the embedded store. Too low writes the same pages again and again, too high takes memory, some 150 bytes a tick, and a second of the start for each million; 500000 at most, half of what memory may hold.",

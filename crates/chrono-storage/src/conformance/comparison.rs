@@ -89,6 +89,7 @@ impl Comparison {
             names.workers.sort_unstable();
         }
         assert_eq!(of_left, of_right);
+        let sources: Vec<_> = of_left.sources.into_iter().map(Some).chain([None]).collect();
         let counts = (left.stats().await.unwrap().ticks, right.stats().await.unwrap().ticks);
         assert_eq!(counts.0, counts.1);
         let by_key = |mut ticks: Vec<Seen>| {
@@ -99,9 +100,11 @@ impl Comparison {
         assert_eq!(of_left, by_key(self.right.seen(right.newest().await.unwrap())));
         for symbol in of_left.iter().map(|seen| seen.stored.tick.symbol) {
             for order in [Order::OldestFirst, Order::NewestFirst] {
-                let detail = Detail::WithMetadata;
-                let range = TickRange { order, detail, limit: PAGE, ..TickRange::of(symbol) };
-                self.ticks(left, right, &range).await;
+                for &source in &sources {
+                    let detail = Detail::WithMetadata;
+                    let all = TickRange { order, detail, limit: PAGE, ..TickRange::of(symbol) };
+                    self.ticks(left, right, &TickRange { source, ..all }).await;
+                }
             }
         }
     }
