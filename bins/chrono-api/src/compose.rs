@@ -64,6 +64,7 @@ impl Gateway {
         config: &Config,
         clock: Arc<dyn Clock>,
         metrics: Option<PrometheusHandle>,
+        supervisor: Supervisor,
     ) -> anyhow::Result<Self> {
         // Bound first: a taken port is found before the store is touched.
         let listener = listen(config.listen, "--port N").await?;
@@ -75,7 +76,6 @@ impl Gateway {
             }
         };
         let address = listener.local_addr()?;
-        let supervisor = Supervisor::new(Arc::clone(&clock));
         let tls = start_tls(config, &supervisor)?;
         #[cfg(feature = "failpoints")]
         arm(&config.failpoints);

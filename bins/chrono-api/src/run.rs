@@ -9,7 +9,7 @@ use chrono_sql::ReadError;
 use crate::cli::{self, Action, Invocation, Shown};
 use crate::config::{self, Faults};
 use crate::serve::SyncFailed;
-use crate::{demo, keys_command, migrate, reading, serve};
+use crate::{demo, keys_command, migrate, observe, reading, serve};
 
 /// Exit code of a wrong configuration or command line (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
@@ -26,15 +26,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write) -
             return if stop.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    match act(&cli::invocation(&matches), out) {
-        Ok(code) => code,
+    let (code, words) = match act(&cli::invocation(&matches), out) {
+        Ok(code) => (code, String::new()),
         // Whoever read has seen enough, as `head` does.
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            drop(writeln!(std::io::stderr(), "chrono-api: {error:#}"));
-            exit_code(&error)
-        }
-    }
+        Err(error) if is_closed_pipe(&error) => (ExitCode::SUCCESS, String::new()),
+        Err(error) => (exit_code(&error), format!("chrono-api: {error:#}\n")),
+    };
+    observe::say_last(&words);
+    code
 }
 
 fn exit_code(error: &anyhow::Error) -> ExitCode {

@@ -1,6 +1,5 @@
 //! Running a gateway until it is told to stop.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,8 +49,9 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Gateway> {
     let logs = observe::start_logs(&config.log)?;
     let metrics = if config.metrics.enabled { Some(observe::start_metrics()?) } else { None };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let gateway = Gateway::start(config, clock, metrics).await?;
-    write_logs_apart(logs, &gateway.supervisor);
+    let supervisor = Supervisor::new(Arc::clone(&clock));
+    write_logs_apart(logs, &supervisor);
+    let gateway = Gateway::start(config, clock, metrics, supervisor).await?;
     let tls = config.tls.is_some();
     tracing::info!(address = %gateway.address, tls, data_dir = %config.data_dir.display(), "listening");
     if let Some(path) = &gateway.made_keys {
@@ -122,7 +122,7 @@ async fn stop(gateway: &Gateway) -> anyhow::Result<()> {
         }
         told_again = told_again() => {
             told_again?;
-            drop(writeln!(std::io::stderr(), "chrono-api: stopped at once by a second signal"));
+            observe::say_last("chrono-api: stopped at once by a second signal\n");
             // Returning would take the runtime away under threads that are at work, and they would panic.
             std::process::exit(1)
         }

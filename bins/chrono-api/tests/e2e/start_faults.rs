@@ -2,13 +2,15 @@
 
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use chrono_domain::{Clock, SystemClock};
-use chrono_testkit::scratch;
+use chrono_testkit::{fill, scratch};
 
 use crate::service::{BINARY, Service};
 
@@ -24,24 +26,32 @@ const FILE_BLOCKS: u32 = 16;
 
 /// Starts a gateway under a shell's command that ends in it; gives its exit code and what it said.
 fn start(directory: &Path, shell: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
-    let clock = SystemClock::new();
+    let mut child = command(directory, shell, variables).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = end_of(&mut child);
+    let said = child.wait_with_output().unwrap().stderr;
+    (ended.code(), String::from_utf8(said).unwrap())
+}
+
+fn command(directory: &Path, shell: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{shell} exec \"$0\""), BINARY]).env_clear();
     command.env("CHRONO_DATA_DIR", directory).env("HOST", "127.0.0.1").env("PORT", "0");
     command.envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let ended = loop {
+    command
+}
+
+fn end_of(child: &mut Child) -> ExitStatus {
+    let clock = SystemClock::new();
+    loop {
         if let Some(status) = child.try_wait().unwrap() {
-            break status;
+            return status;
         }
         if clock.uptime() > TOLD_WITHIN {
             child.kill().unwrap();
-            panic!("it runs on: {:?}", child.wait_with_output());
+            panic!("it runs on, then {}", child.wait().unwrap());
         }
         std::thread::sleep(Duration::from_millis(10));
-    };
-    let said = child.wait_with_output().unwrap().stderr;
-    (ended.code(), String::from_utf8(said).unwrap())
+    }
 }
 
 fn assert_says(found: &(Option<i32>, String), code: i32, words: &[&str]) {
@@ -65,6 +75,20 @@ fn a_taken_port_is_named_and_the_store_is_not_touched() {
     let found = start(dir.path(), "", &[("METRICS_ADDR", &address)]);
     assert_says(&found, FAULT, &[&address, "is the port taken?"]);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_start_that_cannot_work_ends_while_nobody_reads_what_it_says() {
+    let dir = scratch().unwrap();
+    let (_unread, written) = UnixStream::pair().unwrap();
+    fill(&written).unwrap();
+    fs::write(dir.path().join("chrono.db"), "no database ".repeat(1_000)).unwrap();
+    for (port, code) in [("70000", USAGE), ("0", FAULT)] {
+        let mut command = command(dir.path(), "", &[("PORT", port)]);
+        let log = OwnedFd::from(written.try_clone().unwrap());
+        let ended = end_of(&mut command.stderr(log).spawn().unwrap());
+        assert_eq!(ended.code(), Some(code));
+    }
 }
 
 #[test]

@@ -114,6 +114,19 @@ async fn a_stop_that_fails_to_sync_says_so_and_loses_nothing() -> anyhow::Result
     loses_nothing(campaign).await
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_fails_to_sync_ends_the_gateway_while_nobody_reads_the_log()
+-> anyhow::Result<()> {
+    let mut campaign = Campaign::new("failed sync without a reader of the log")?;
+    let disk = BadDisk::failing_syncs(&mut campaign, "1")?;
+    let mut gateway = campaign.start_unread(&disk.words(), &[("STORE_CYCLE_TICKS", "1")])?;
+    let load = campaign.load(&gateway)?;
+    let ended = gateway.wait(CHECKPOINTS);
+    load.end().await?;
+    ensure!(ended?.code() == Some(DISK_FAILED), "it ends otherwise");
+    loses_nothing(campaign).await
+}
+
 /// A crash leaves a log file, and the disk does not take it: it is not built upon, and kept for a disk that does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_that_fails_to_sync_says_so_and_loses_nothing() -> anyhow::Result<()> {

@@ -1,0 +1,74 @@
+//! A gateway's log: read until it listens, then read away, or not at all.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// A gateway that listens, and the thread that reads its log.
+type Listening = (SocketAddr, JoinHandle<Vec<String>>);
+
+/// Reads the log until the line that says where it listens; the rest is read away, so that the pipe never fills.
+pub(super) fn listening(
+    log: impl Read + Send + 'static,
+    within: Duration,
+) -> Result<Listening, String> {
+    let (found, answer) = sync_channel(1);
+    let reader = thread::Builder::new().name("gateway-log".to_owned());
+    let errors = reader.spawn(move || read(log, &found)).map_err(|broken| broken.to_string())?;
+    let address = answer.recv_timeout(within).unwrap_or_else(|fault| match fault {
+        RecvTimeoutError::Timeout => Err("it does not listen".to_owned()),
+        RecvTimeoutError::Disconnected => Err("its log ended".to_owned()),
+    });
+    Ok((address?, errors))
+}
+
+/// Reads the log until the line that says where it listens; gives what stood before it when there is none.
+pub(super) fn address(log: impl Read) -> Result<SocketAddr, String> {
+    address_in(&mut lines(log))
+}
+
+/// Makes whoever writes there wait, for as long as nobody reads.
+///
+/// # Errors
+/// When the socket fails.
+pub fn fill(mut written: &UnixStream) -> io::Result<()> {
+    // The mark belongs to the socket, not to this handle of it: it must go again.
+    written.set_nonblocking(true)?;
+    let filled = loop {
+        match written.write(b"\n") {
+            Ok(_) => {}
+            Err(full) if full.kind() == io::ErrorKind::WouldBlock => break Ok(()),
+            Err(fault) => break Err(fault),
+        }
+    };
+    written.set_nonblocking(false)?;
+    filled
+}
+
+fn lines(log: impl Read) -> impl Iterator<Item = String> {
+    BufReader::new(log).lines().map_while(Result::ok)
+}
+
+fn address_in(lines: &mut impl Iterator<Item = String>) -> Result<SocketAddr, String> {
+    let mut seen = String::new();
+    for line in lines {
+        let address = line.split_once("\"address\":\"").and_then(|(_, rest)| rest.split_once('"'));
+        if let Some(address) = address.and_then(|(address, _)| address.parse().ok()) {
+            return Ok(address);
+        }
+        seen.push_str(&(line + "\n"));
+    }
+    Err(seen)
+}
+
+fn read(log: impl Read, found: &SyncSender<Result<SocketAddr, String>>) -> Vec<String> {
+    let mut lines = lines(log);
+    drop(found.send(address_in(&mut lines)));
+    // Errors of a running gateway are worth seeing beside a failed test.
+    let errors =
+        lines.filter(|line| line.contains("\"level\":\"ERROR\"") || !line.starts_with('{'));
+    errors.inspect(|line| eprintln!("{line}")).collect()
+}
