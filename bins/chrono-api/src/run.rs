@@ -61,9 +61,9 @@ fn act(invocation: &Invocation, out: &mut dyn Write) -> anyhow::Result<ExitCode>
         }
         Action::Serve => {
             let config = config::load(sources)?;
-            runtime()?.block_on(serve::serve(&config))?;
+            run_gateway(serve::serve(&config))?;
         }
-        Action::Demo => runtime()?.block_on(demo::run(sources, out))?,
+        Action::Demo => run_gateway(demo::run(sources, out))?,
         Action::Keys(action) => {
             let config = config::load(sources)?;
             runtime()?.block_on(keys_command::run(&config, action, out))?;
@@ -77,6 +77,14 @@ fn act(invocation: &Invocation, out: &mut dyn Write) -> anyhow::Result<ExitCode>
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a gateway; a store that is still being opened does not hold up its end.
+fn run_gateway(gateway: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(gateway);
+    runtime.shutdown_background();
+    ended
 }
 
 /// Starts what asynchronous work runs on.

@@ -13,6 +13,7 @@ mod service;
 
 mod candle_answers;
 mod clean_stops;
+mod early_stops;
 mod edge_answers;
 mod forwarded;
 mod ingest_answers;

@@ -55,9 +55,10 @@ fn lines(log: impl Read) -> impl Iterator<Item = String> {
 fn address_in(lines: &mut impl Iterator<Item = String>) -> Result<SocketAddr, String> {
     let mut seen = String::new();
     for line in lines {
-        let address = line.split_once("\"address\":\"").and_then(|(_, rest)| rest.split_once('"'));
-        if let Some(address) = address.and_then(|(address, _)| address.parse().ok()) {
-            return Ok(address);
+        if line.contains("\"listening\"") {
+            let address =
+                line.split_once("\"address\":\"").and_then(|(_, rest)| rest.split_once('"'));
+            return address.and_then(|(address, _)| address.parse().ok()).ok_or(line);
         }
         seen.push_str(&(line + "\n"));
     }
