@@ -46,6 +46,8 @@ const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
 pub(crate) struct Gateway {
     /// Where it listens; the port is the real one also when the configuration said 0.
     pub(crate) address: SocketAddr,
+    /// Where it serves metrics, if that is elsewhere.
+    pub(crate) metrics_address: Option<SocketAddr>,
     /// The file of the keys made at this start, if any were.
     pub(crate) made_keys: Option<PathBuf>,
     pub(crate) supervisor: Supervisor,
@@ -75,7 +77,8 @@ impl Gateway {
         let metrics_door =
             metrics_door.map(|address| Door::bind(address, "--metrics-addr ADDRESS:PORT"));
         let metrics_door = metrics_door.transpose()?;
-        let address = door.address;
+        let (address, metrics_address) =
+            (door.address, metrics_door.as_ref().map(|door| door.address));
         let tls = start_tls(config, &supervisor)?;
         #[cfg(feature = "failpoints")]
         arm(&config.failpoints);
@@ -104,7 +107,7 @@ impl Gateway {
         if let Some(door) = metrics_door {
             app.serve_metrics_apart(door, places)?;
         }
-        Ok(Self { address, made_keys, supervisor: base.supervisor, store })
+        Ok(Self { address, metrics_address, made_keys, supervisor: base.supervisor, store })
     }
 
     /// Waits until the disk has failed to sync, after which nothing is stored any more.

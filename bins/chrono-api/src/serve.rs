@@ -64,7 +64,8 @@ pub(crate) async fn start(
         }
     };
     let tls = config.tls.is_some();
-    tracing::info!(address = %gateway.address, tls, data_dir = %config.data_dir.display(), "listening");
+    let metrics_address = gateway.metrics_address.map(tracing::field::display);
+    tracing::info!(address = %gateway.address, metrics_address, tls, data_dir = %config.data_dir.display(), "listening");
     if let Some(path) = &gateway.made_keys {
         tracing::info!(path = %path.display(), "no key was configured: a first set was made, read it there");
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use chrono_client::{Client, Options};
 
+use log::Addresses;
 pub use log::fill;
 
 /// The key that tests post with.
@@ -82,7 +83,7 @@ impl GatewayCommand {
         let mut child = self.spawn(Stdio::piped())?;
         let stderr = child.stderr.take().context("no standard error")?;
         match log::listening(stderr, START) {
-            Ok((address, errors)) => Ok(self.running(child, address, Log::Read(errors))),
+            Ok((addresses, errors)) => Ok(self.running(child, addresses, Log::Read(errors))),
             Err(reason) => Err(not_started(child, &reason)?),
         }
     }
@@ -95,10 +96,10 @@ impl GatewayCommand {
         let (read, written) = UnixStream::pair()?;
         let child = self.spawn(OwnedFd::from(written.try_clone()?).into())?;
         read.set_read_timeout(Some(START))?;
-        match log::address(&read) {
-            Ok(address) => {
+        match log::addresses(&read) {
+            Ok(addresses) => {
                 fill(&written)?;
-                Ok(self.running(child, address, Log::Stalled { _unread: read }))
+                Ok(self.running(child, addresses, Log::Stalled { _unread: read }))
             }
             Err(reason) => Err(not_started(child, &reason)?),
         }
@@ -126,9 +127,9 @@ impl GatewayCommand {
         command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))
     }
 
-    fn running(&self, child: Child, address: SocketAddr, log: Log) -> Gateway {
-        let url = format!("{}://{address}", self.scheme());
-        Gateway { child, address, url, log }
+    fn running(&self, child: Child, addresses: Addresses, log: Log) -> Gateway {
+        let url = format!("{}://{}", self.scheme(), addresses.main);
+        Gateway { child, addresses, url, log }
     }
 }
 
@@ -143,7 +144,7 @@ fn not_started(mut child: Child, reason: &str) -> anyhow::Result<anyhow::Error> 
 #[derive(Debug)]
 pub struct Gateway {
     child: Child,
-    address: SocketAddr,
+    addresses: Addresses,
     url: String,
     log: Log,
 }
@@ -167,7 +168,12 @@ impl Gateway {
 
     /// Gives where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.main
+    }
+
+    /// Gives where it serves metrics, if that is elsewhere.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.addresses.metrics
     }
 
     /// Gives its process id; under a wrapper, that of the wrapper.
