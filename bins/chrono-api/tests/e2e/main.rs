@@ -16,6 +16,7 @@ mod clean_stops;
 mod early_stops;
 mod edge_answers;
 mod forwarded;
+mod hung_readers;
 mod ingest_answers;
 mod limits;
 mod newcomer;
