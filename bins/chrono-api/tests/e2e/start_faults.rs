@@ -26,6 +26,15 @@ const PAGE_BYTES: usize = 4_096;
 /// Blocks of 512 bytes, or 1,024 with some shells, that a file may have: too few for the schema.
 const FILE_BLOCKS: u32 = 16;
 
+/// Blocks of a file that are enough for the schema, and too few for the ticks of an old database.
+const CARRY_BLOCKS: u32 = 256;
+const CARRIED: u32 = 2_000;
+/// Ticks of an old database that hardly shrink.
+const ROWS: &str = "INSERT INTO symbols (name) VALUES ('A/B'); INSERT INTO sources (name) VALUES ('s'); \
+    INSERT INTO workers VALUES (1, 'w'); \
+    WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2000) \
+    INSERT INTO price_ticks SELECT 1, n, n, 1, 1, '1.5', NULL, '{\"n\":\"' || hex(randomblob(400)) || '\"}', n FROM n; \
+    UPDATE counters SET next = 2001;";
 /// A user without rights.
 const NOBODY: u32 = 65_534;
 
@@ -219,6 +228,25 @@ fn a_disk_without_room_for_the_schema_is_said() {
     // With room again it starts as if nothing had been.
     let service = Service::start_in(dir);
     assert_eq!(service.ask("GET", "/health/ready", &[], "").status, 200);
+}
+
+#[test]
+fn a_disk_without_room_to_carry_an_old_database_over_is_said() {
+    let dir = scratch().unwrap();
+    let file = dir.path().join("chrono.db");
+    let first = chrono_migrations::SQLITE.first().unwrap();
+    let applied = format!(
+        "CREATE TABLE schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, \
+         checksum TEXT NOT NULL, applied_at TEXT NOT NULL) STRICT; \
+         INSERT INTO schema_migrations VALUES (1, '{}', '{:016x}', 'then');",
+        first.name, first.checksum
+    );
+    run_sql(&file, &format!("PRAGMA journal_mode = wal; {}; {applied} {ROWS}", first.sql));
+    let found = start(dir.path(), &format!("trap '' XFSZ; ulimit -f {CARRY_BLOCKS};"), &[]);
+    assert_says(&found, FAULT, &["chrono.db", "cannot be worked on", "disk I/O error"]);
+    assert!(!found.1.contains("cannot be read"), "{}", found.1);
+    let service = Service::start_in(dir);
+    assert_eq!(service.get("/metadata/system").ok()["store"]["ticks"], CARRIED);
 }
 
 #[test]
