@@ -45,8 +45,10 @@ mod linux {
         let command = GatewayCommand::new(env!("CARGO_BIN_EXE_chrono-api"), data);
         let names = ["INTERNAL_API_KEYS", "PUBLIC_PAID_API_KEYS", "ADMIN_API_KEYS"];
         let command = names.iter().fold(command, |command, name| command.with(name, ""));
-        ensure!(command.under(&tracer.words()).start()?.stop()?.success(), "it does not stop");
-        let calls = tracer.calls().await?;
+        let gateway = command.under(&tracer.words()).start()?;
+        let process = gateway.pid();
+        ensure!(gateway.stop()?.success(), "the gateway does not stop as it should");
+        let calls = tracer.calls(process).await?;
         let synced = |file: &str, after: usize| {
             let is_sync = |call: &&Call| {
                 call.name == "fsync" && call.file.ends_with(file) && call.answer == 0
@@ -97,8 +99,9 @@ mod linux {
             let reply = client.ingest(&posted(&batch, clock.now().micros()), None).await?;
             ensure!(reply.ingested == batch.feeds.len(), "batch {number}: {}", reply.message);
         }
+        let process = gateway.pid();
         ensure!(gateway.stop()?.success(), "the gateway does not stop as it should");
-        judge(&tracer.calls().await?)
+        judge(&tracer.calls(process).await?)
     }
 
     /// A batch that the trace can be searched for.
