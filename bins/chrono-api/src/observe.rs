@@ -47,6 +47,8 @@ pub fn start_logs(log: &LogConfig) -> anyhow::Result<LogQueue> {
         LogFormat::Pretty => logs.with_ansi(io::stderr().is_terminal()).try_init(),
     };
     started.map_err(|broken| anyhow::anyhow!(broken))?;
+    // The default writes by itself: while nobody reads, a thread that panics would never come back.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panicked")));
     Ok(queue.clone())
 }
 
