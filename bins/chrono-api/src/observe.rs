@@ -30,7 +30,7 @@ pub const UPKEEP: Duration = Duration::from_secs(5);
 
 /// How long the end waits for whoever reads standard error. Too short, and a busy one misses why it ended; too long, and
 /// one who has stalled holds up the promises of a stop.
-const LAST_WORDS: Duration = Duration::from_millis(300);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The lines that wait, of which there is one queue as there is one standard error.
 static LOGS: OnceLock<LogQueue> = OnceLock::new();
