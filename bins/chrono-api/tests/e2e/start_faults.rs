@@ -96,7 +96,9 @@ impl Nobody {
             return None;
         }
         let give = |path: &Path| chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
-        fs::read_dir(data).unwrap().for_each(|entry| give(&entry.unwrap().path()));
+        for entry in fs::read_dir(data).unwrap() {
+            give(&entry.unwrap().path());
+        }
         give(data);
         let program = scratch().unwrap();
         fs::set_permissions(program.path(), Permissions::from_mode(0o755)).unwrap();

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::client::SOON;
-use crate::descriptors::{figure, operators, until, until_within};
+use crate::descriptors::{figure, until, until_within};
 use crate::feeds::{INGEST, PAST};
 use crate::honest::Honest;
 use crate::service::Service;
