@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::client::SOON;
-use crate::descriptors::{figure, operators, until, until_within};
+use crate::descriptors::{figure, until, until_within};
 use crate::feeds::{INGEST, PAST};
 use crate::honest::Honest;
 use crate::service::Service;
@@ -47,9 +47,8 @@ const LARGEST: &str =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_take_their_time_share_a_bounded_memory_and_are_cut() {
-    let operators = operators();
-    let metrics = operators.to_string();
-    let service = Service::start_with(&[("METRICS_ADDR", &metrics)]);
+    let service = Service::start_with(&[("METRICS_ADDR", "127.0.0.1:0")]);
+    let operators = service.gateway.metrics_address().unwrap();
     fill(&service);
     assert!(service.get(LARGEST).body.len() > ROWS * 150);
     let honest = Honest::start(&service).await;

@@ -228,8 +228,9 @@ async fn compare(left: &dyn Store, right: &dyn Store, op: &Op) {
             assert_eq!(of_left, said(pages::delegations(right, range).await), "{op:?}");
         }
         Op::PutKey(key) => {
-            let of_left = left.put_key(key.clone()).await.map_err(|fault| fault.to_string());
-            let of_right = right.put_key(key.clone()).await.map_err(|fault| fault.to_string());
+            let of_left = left.put_keys(vec![key.clone()]).await.map_err(|fault| fault.to_string());
+            let of_right =
+                right.put_keys(vec![key.clone()]).await.map_err(|fault| fault.to_string());
             assert_eq!(of_left, of_right, "{op:?}");
         }
         Op::RevokeKey(id, at) => {
