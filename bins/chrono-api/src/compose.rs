@@ -72,7 +72,7 @@ impl Gateway {
         supervisor: Supervisor,
     ) -> anyhow::Result<Self> {
         // Bound first: a taken port is found before the store is touched.
-        let door = Door::bind(config.listen, "--port N")?;
+        let door = Door::bind(config.listen, "--host ADDRESS or --port N")?;
         let metrics_door = config.metrics.listen;
         let metrics_door =
             metrics_door.map(|address| Door::bind(address, "--metrics-addr ADDRESS:PORT"));
@@ -235,17 +235,25 @@ impl Door {
             let address = socket.local_addr()?;
             io::Result::Ok(Self { socket, address, flag, tls: None })
         };
-        bind().with_context(|| taken(address, flag))
+        bind().map_err(|fault| no_door(fault, address, flag))
     }
 
     fn open(self) -> anyhow::Result<(TcpListener, Option<Arc<Tls>>)> {
-        let listener = self.socket.listen(BACKLOG).with_context(|| taken(self.address, self.flag));
-        Ok((listener?, self.tls))
+        let listener = self.socket.listen(BACKLOG);
+        let listener = listener.map_err(|fault| no_door(fault, self.address, self.flag))?;
+        Ok((listener, self.tls))
     }
 }
 
-fn taken(address: SocketAddr, flag: &'static str) -> String {
-    format!("cannot listen on {address}; is the port taken? Set another one with {flag}")
+fn no_door(fault: io::Error, address: SocketAddr, flag: &'static str) -> anyhow::Error {
+    let why = match fault.kind() {
+        io::ErrorKind::AddrInUse => "the port is taken",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+        io::ErrorKind::PermissionDenied => "it is not allowed, as ports below 1024 mostly are not",
+        _ => "the system refuses",
+    };
+    let what = format!("cannot listen on {address}: {why}; set another one with {flag}");
+    anyhow::Error::new(fault).context(what)
 }
 
 impl App {

@@ -128,11 +128,14 @@ fn a_taken_port_is_named_and_the_store_is_not_touched() {
         (address.to_string(), address.port().to_string())
     };
     let found = start(dir.path(), "", &[("PORT", &port)]);
-    assert_says(&found, FAULT, &[&address, "is the port taken?"]);
+    assert_says(&found, FAULT, &[&address, "the port is taken"]);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     let found = start(dir.path(), "", &[("METRICS_ADDR", &address)]);
-    assert_says(&found, FAULT, &[&address, "is the port taken?"]);
+    assert_says(&found, FAULT, &[&address, "the port is taken"]);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    // An address for documentation, which no machine has (RFC 5737).
+    let found = start(dir.path(), "", &[("METRICS_ADDR", "192.0.2.1:9000")]);
+    assert_says(&found, FAULT, &["192.0.2.1:9000", "no such address"]);
 }
 
 #[test]
