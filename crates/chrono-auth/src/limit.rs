@@ -104,7 +104,8 @@ pub struct Decision {
 ///
 /// The counts are a sliding-window counter ([`window::decide`]). Only this minute's and the last minute's are kept, in
 /// two maps that change places, so nothing idle lingers. Beyond the bound, buckets not seen this minute share one
-/// count: memory stays bounded and nobody passes more for it.
+/// count, which weighs on whoever may have been in it for a minute more: memory stays bounded and nobody passes more
+/// for it.
 #[derive(Debug)]
 pub struct RateLimiter {
     clock: Arc<dyn Clock>,
@@ -172,12 +173,9 @@ impl Shard {
 
     fn count(&mut self, bucket: Bucket, at_ms: u64, limit: Limit, buckets_max: usize) -> Decision {
         let full = self.now.len() >= buckets_max && !self.now.contains_key(&bucket);
-        let (last, now) = if full {
-            (self.last_others, &mut self.now_others)
-        } else {
-            let last = self.last.get(&bucket).copied().unwrap_or(0);
-            (last, self.now.entry(bucket).or_insert(0))
-        };
+        // Whoever was not counted apart in the last minute may have passed all that the others did.
+        let last = self.last.get(&bucket).copied().unwrap_or(self.last_others);
+        let now = if full { &mut self.now_others } else { self.now.entry(bucket).or_insert(0) };
         let decision = window::decide(last, *now, at_ms, limit);
         *now = now.saturating_add(u32::from(decision.allowed));
         decision
