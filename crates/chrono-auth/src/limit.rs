@@ -38,8 +38,10 @@ impl Limit {
 /// Too high, and one client takes the capacity of all; too low, and honest clients are turned away at their peaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Of an internal key, and of each worker behind it.
+    /// Of an internal key, whatever the number of workers behind it.
     pub internal: Limit,
+    /// Of each worker behind an internal key.
+    pub worker: Limit,
     /// Of a public key of the free tier.
     pub public_free: Limit,
     /// Of a public key of the paid tier.
@@ -59,10 +61,15 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// The specification's: 5,000, 1,000 and 10,000.
+    /// The specification's: 5,000 for both of workers, 1,000 and 10,000.
     fn default() -> Self {
         let limit = |requests| Limit(NonZeroU32::new(requests).unwrap_or(NonZeroU32::MIN));
-        Self { internal: limit(5_000), public_free: limit(1_000), public_paid: limit(10_000) }
+        Self {
+            internal: limit(5_000),
+            worker: limit(5_000),
+            public_free: limit(1_000),
+            public_paid: limit(10_000),
+        }
     }
 }
 
