@@ -30,7 +30,7 @@ impl StreamService {
     /// Takes the socket of a request over.
     pub(crate) fn websocket(&self, mut call: Call) -> Result<Reply, ApiError> {
         call.query(&["key"])?;
-        let reply = accept(call.request().headers())?;
+        let reply = accept(call.request())?;
         let from = call.peer().ip();
         let session = Session::new(self.connect(from, call.principal())?, Peer::Talking);
         let (gate, upgrade) = (Arc::clone(&self.gate), call.upgrade());
