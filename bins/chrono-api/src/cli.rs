@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{SETTINGS, Sources, flag_name};
+use crate::config::{SETTINGS, Setting, Sources, flag_name};
+use crate::demo;
 pub use reading::{ExportRequest, SqlRequest};
 
 /// The flag that names a file of settings.
@@ -112,7 +113,7 @@ pub fn command() -> Command {
             Command::new("demo")
                 .about("Run the gateway with three simulated exchanges on a store of its own")
                 .arg(config_file())
-                .args(settings()),
+                .args(demo_settings()),
         )
         .subcommand(
             Command::new("config")
@@ -150,13 +151,29 @@ fn config_file() -> Arg {
 
 /// Gives a flag for every setting that is no secret.
 fn settings() -> impl Iterator<Item = Arg> {
-    SETTINGS.iter().filter(|setting| !setting.secret).map(|setting| {
-        Arg::new(setting.name)
-            .long(flag_name(setting))
-            .value_name("VALUE")
-            .help(format!("{} [env {}]", setting.help, setting.name))
-            .help_heading("Settings")
+    plain_settings().map(|setting| flag_of(setting, setting.default))
+}
+
+/// Gives those of the demo, which has some defaults of its own and no TLS.
+fn demo_settings() -> impl Iterator<Item = Arg> {
+    plain_settings().map(|setting| {
+        let own = demo::DEFAULTS.iter().find(|(name, _)| *name == setting.name);
+        let default = own.map(|(_, default)| *default).or(setting.default);
+        flag_of(setting, default).hide(demo::TLS.contains(&setting.name))
     })
+}
+
+fn plain_settings() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(|setting| !setting.secret)
+}
+
+fn flag_of(setting: &'static Setting, default: Option<&str>) -> Arg {
+    let default = default.map(|text| format!(" [default {text}]")).unwrap_or_default();
+    Arg::new(setting.name)
+        .long(flag_name(setting))
+        .value_name("VALUE")
+        .help(format!("{}{default} [env {}]", setting.help, setting.name))
+        .help_heading("Settings")
 }
 
 fn store_flags() -> impl Iterator<Item = Arg> {
@@ -296,9 +313,10 @@ mod tests {
             help.matches("[env ").count()
         };
         let all = SETTINGS.iter().filter(|setting| !setting.secret).count();
-        for gateway in ["serve", "demo", "config"] {
+        for gateway in ["serve", "config"] {
             assert_eq!(settings(&[gateway]), all, "{gateway}");
         }
+        assert_eq!(settings(&["demo"]), all - demo::TLS.len());
         for store in [
             &["keys"][..],
             &["keys", "create"],
@@ -310,6 +328,16 @@ mod tests {
             assert_eq!(settings(store), 1, "{store:?}");
         }
         assert_eq!(settings(&[]), 0);
+    }
+
+    #[test]
+    fn the_help_shows_defaults_and_the_demos_own() {
+        for (name, host) in [("serve", "0.0.0.0"), ("demo", "127.0.0.1")] {
+            let line = ["chrono-api", name, "--help"];
+            let help = command().try_get_matches_from(line).unwrap_err().to_string();
+            assert!(help.contains(&format!("[default {host}] [env HOST]")), "{help}");
+            assert!(help.contains("[default 3000] [env PORT]"), "{help}");
+        }
     }
 
     #[test]

@@ -18,8 +18,11 @@ use crate::config::{self, Origin, Sources};
 use crate::serve::{StopSignals, run_to_the_end, start};
 use crate::supervisor::Policy;
 
-/// Where the demo keeps its data, unless a flag says otherwise.
-const DIRECTORY: &str = "./chrono-demo-data";
+/// What the demo has in place of the gateway's defaults, unless a flag says otherwise.
+pub(crate) const DEFAULTS: [(&str, &str); 3] =
+    [("CHRONO_DATA_DIR", "./chrono-demo-data"), ("HOST", "127.0.0.1"), ("LOG_LEVEL", "warn")];
+/// What the demo heeds only as a flag, to say that it does not do it.
+pub(crate) const TLS: [&str; 2] = ["TLS_CERT", "TLS_KEY"];
 /// The file that marks a directory as a demo's own.
 pub(crate) const MARKER: &str = "chrono-demo";
 /// Simulated exchanges.
@@ -66,12 +69,10 @@ fn own_settings(sources: &Sources, keys: &Keys) -> Sources {
     for foreign in ["DATABASE_URL", "REDIS_URL", "ADMIN_API_KEYS", "PUBLIC_PAID_API_KEYS"] {
         own = own.without(foreign);
     }
-    for unless_flagged in ["TLS_CERT", "TLS_KEY"].into_iter().filter(|name| !flagged(name)) {
+    for unless_flagged in TLS.into_iter().filter(|name| !flagged(name)) {
         own = own.without(unless_flagged);
     }
-    for (name, text) in
-        [("CHRONO_DATA_DIR", DIRECTORY), ("HOST", "127.0.0.1"), ("LOG_LEVEL", "warn")]
-    {
+    for (name, text) in DEFAULTS {
         if !flagged(name) {
             own = own.with_flag(name, text);
         }
@@ -188,7 +189,7 @@ mod tests {
             public: CreatedKey::unstored(Role::Public).unwrap(),
         };
         let mut printed = Vec::new();
-        let directory = Path::new(DIRECTORY);
+        let directory = Path::new("./chrono-demo-data");
         write_greeting(&mut printed, address.parse().unwrap(), &keys, directory).unwrap();
         String::from_utf8(printed).unwrap()
     }

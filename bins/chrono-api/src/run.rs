@@ -38,8 +38,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write) -
 }
 
 fn exit_code(error: &anyhow::Error) -> ExitCode {
-    let is_statement = matches!(error.downcast_ref::<ReadError>(), Some(ReadError::Usage(_)));
-    if is_statement || error.downcast_ref::<Faults>().is_some() {
+    let is_asked_wrong = matches!(
+        error.downcast_ref::<ReadError>(),
+        Some(ReadError::Usage(_) | ReadError::Reversed { .. })
+    );
+    if is_asked_wrong || error.downcast_ref::<Faults>().is_some() {
         return ExitCode::from(EXIT_USAGE);
     }
     if error.downcast_ref::<SyncFailed>().is_some() {

@@ -117,6 +117,7 @@ pub async fn run(
     let inputs = input::expand(&options.inputs)?;
     options.progress.set_length(inputs.iter().map(Input::bytes).sum());
     let run = plan(&options, &inputs, clock.as_ref()).await?;
+    let resumed = matches!(options.plan, RunPlan::Resume(_));
     tracing::info!(run = %run, files = inputs.len(), "replay started");
     let stop = cancel.child_token();
     let (senders, receivers): (Vec<_>, Vec<_>) =
@@ -139,7 +140,7 @@ pub async fn run(
         Lane { poster: &poster, clock: clock.as_ref(), started, stop: &stop }.deliver(batches)
     });
     let (lanes, reads) = tokio::join!(join_all(lanes), finish(&mut readers, &stop));
-    let mut report = ReplayReport::new(run, reads, clock.uptime().saturating_sub(started));
+    let mut report = ReplayReport::new(run, resumed, reads, clock.uptime().saturating_sub(started));
     for (tally, stopped) in lanes {
         report.tally.merge(tally);
         report.stopped = report.stopped.or(stopped);

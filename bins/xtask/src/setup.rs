@@ -1,4 +1,4 @@
-//! What the tests drive besides Rust: Python with `websockets`, Node, strace.
+//! What the tests drive besides Rust: Python with `websockets`, Node, `sqlite3`, `kill`, `ps`, strace.
 //!
 //! Python packages, and Node where the machine has none that knows `WebSocket`, go into an
 //! environment of their own under `target/`; the machine's Python is not touched. System packages
@@ -27,6 +27,9 @@ struct Program {
 
 const PYTHON: Program =
     Program { package: "python3-venv", probe: &["python3", "-c", "import venv, ensurepip"] };
+/// `kill` and `ps`; every macOS has both.
+const PROCPS: Program = Program { package: "procps", probe: &["ps", "-o", "pid="] };
+const SQLITE: Program = Program { package: "sqlite3", probe: &["sqlite3", "-version"] };
 const STRACE: Program = Program { package: "strace", probe: &["strace", "--version"] };
 
 /// Brings what is missing and gives the `PATH` under which the tests find all of it.
@@ -42,7 +45,7 @@ pub fn run(workspace: &Workspace) -> anyhow::Result<OsString> {
 }
 
 fn bring_programs() -> anyhow::Result<()> {
-    let mut wanted = vec![PYTHON];
+    let mut wanted = vec![PYTHON, PROCPS, SQLITE];
     if cfg!(target_os = "linux") {
         wanted.push(STRACE);
     }

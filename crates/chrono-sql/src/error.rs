@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use chrono_domain::Timestamp;
 use chrono_storage::StoreError;
 use chrono_storage::sqlite::OpenError;
 
@@ -28,6 +29,16 @@ pub enum ReadError {
     /// The statement is at fault.
     #[error("the statement cannot be run")]
     Usage(#[source] UsageError),
+    /// The first moment that is asked for is after the last.
+    #[error(
+        "nothing can be from {from} on and up to {to}: expected a first moment that is not after the last"
+    )]
+    Reversed {
+        /// The first.
+        from: Timestamp,
+        /// The last.
+        to: Timestamp,
+    },
     /// There is no such file.
     #[error("there is no store {0}")]
     Missing(PathBuf),

@@ -41,13 +41,17 @@ impl Archive {
     /// gateway's log file can shrink meanwhile: ticks that come during an export may be in it.
     ///
     /// # Errors
-    /// [`ReadError::Unknown`] before anything is written; [`ReadError::Store`] and [`ReadError::Output`] at any time.
+    /// [`ReadError::Reversed`] and [`ReadError::Unknown`] before anything is written; [`ReadError::Store`] and [`ReadError::Output`] at any time.
     pub fn export(
         &mut self,
         wanted: &Export,
         out: &mut dyn Write,
         progress: &mut dyn FnMut(u64),
     ) -> Result<u64, ReadError> {
+        let Export { from, to, .. } = *wanted;
+        if from > to {
+            return Err(ReadError::Reversed { from, to });
+        }
         self.check_names(wanted)?;
         let has_metadata = wanted.detail == Detail::WithMetadata;
         let names = COLUMNS.into_iter().chain(has_metadata.then_some(METADATA));

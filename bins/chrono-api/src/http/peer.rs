@@ -53,20 +53,20 @@ impl Peer {
 
 /// Bounds what the kernel holds of answers for a reader that takes its time; where it refuses, answers only cost more.
 pub(super) fn keep_unsent_small(socket: &TcpStream) {
-    if let Err(fault) = limit_unsent(SockRef::from(socket), UNSENT_BYTES) {
+    if let Err(fault) = limit_unsent(&SockRef::from(socket), UNSENT_BYTES) {
         tracing::debug!(error = &fault as &dyn std::error::Error, "send buffer stays unbounded");
     }
 }
 
 /// Bounds what is not sent yet, whatever is on the wire: a link of long latency carries as much as it can.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn limit_unsent(socket: SockRef<'_>, bytes: u32) -> io::Result<()> {
+fn limit_unsent(socket: &SockRef<'_>, bytes: u32) -> io::Result<()> {
     socket.set_tcp_notsent_lowat(bytes)
 }
 
 /// Bounds the whole buffer, since nothing safe bounds its unsent part here: a link carries this much per round trip.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn limit_unsent(socket: SockRef<'_>, bytes: u32) -> io::Result<()> {
+fn limit_unsent(socket: &SockRef<'_>, bytes: u32) -> io::Result<()> {
     socket.set_send_buffer_size(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 

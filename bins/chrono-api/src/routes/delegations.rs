@@ -92,7 +92,7 @@ async fn take_in(app: Arc<App>, mut call: Call) -> Result<Reply, ApiError> {
     call.query(&[])?;
     expect_json(&call)?;
     let body = call.read_body().await?;
-    let expected = "{\"delegations\":[{delegator_id, provider_id, amount, percentage, timestamp, metadata}]}, all strings";
+    let expected = "{\"delegations\":[{delegator_id, provider_id, amount, percentage, timestamp, metadata}]}: strings, metadata an object or null";
     let batch: Batch = serde_json::from_slice(&body)
         .map_err(|broken| ApiError::invalid("body", Some(&broken.to_string()), expected))?;
     if !(1..=DELEGATIONS_MAX).contains(&batch.delegations.len()) {
@@ -123,6 +123,7 @@ fn answer(
     outcomes: &[DelegationOutcome],
     mut errors: Vec<ItemFault>,
 ) -> Result<Reply, ApiError> {
+    let sent = places.len() + errors.len();
     let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
     let clashes = places
         .iter()
@@ -131,6 +132,9 @@ fn answer(
     let message = "Other values are stored for this delegator, provider and timestamp";
     errors.extend(clashes.map(|(index, _)| fault(*index, message, None)));
     errors.sort_by_key(|item| item.index);
+    if errors.len() == sent {
+        return Err(all_refused(errors));
+    }
     json(&Taken {
         status: if errors.is_empty() { "success" } else { "partial" },
         ingested: count(DelegationOutcome::Stored),

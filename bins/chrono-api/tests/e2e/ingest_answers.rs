@@ -345,6 +345,8 @@ fn delegations_are_stored_once_and_never_changed() {
         json!({}),
         json!({"delegations": []}),
         json!({"delegations": [row("-1", "2025-10-09T12:00:00Z")]}),
+        json!({"delegations": [row("8", "2025-10-09T12:00:00Z")]}),
+        json!({"delegations": [row("8", "2025-10-09T12:00:00Z"), row("-1", "2025-10-09T12:00:03Z")]}),
         json!([]),
     ] {
         service.post(path, &[], &bad).error(400, "VALIDATION_ERROR");

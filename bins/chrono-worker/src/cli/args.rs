@@ -86,8 +86,8 @@ pub(super) struct ReplayArguments {
     /// Stop at the first line that is no tick.
     #[arg(long)]
     strict: bool,
-    /// Repeat or go on with the run of this id, which every replay prints, over the same paths and with the same worker
-    /// id: what is stored already is not stored again, for a day.
+    /// Repeat or go on with the run of this id, which every replay prints, over the same files where they were and with
+    /// the same worker id: what is stored already is not stored again, for a day.
     #[arg(long, value_name = "ID", conflicts_with_all = ["batch", "concurrency", "speed", "shift_to_now"])]
     run: Option<Run>,
 }
@@ -108,7 +108,7 @@ pub(super) struct SimArguments {
     /// Ticks per second of each exchange.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
     rate: u32,
-    /// How long, in seconds; without it until interrupted.
+    /// How long, in seconds; without it until interrupted. What waits then is posted for at most five seconds more.
     #[arg(long, value_name = "SECONDS")]
     duration: Option<u64>,
 }

@@ -84,9 +84,15 @@ fn unreadable(path: &Path, source: io::Error) -> WorkerError {
 }
 
 impl Input {
-    /// Gives the path as it was given, which also names the file in idempotency keys.
+    /// Gives the path as it was given, for people.
     pub(super) fn label(&self) -> String {
         self.path.display().to_string()
+    }
+
+    /// Gives what names the file in idempotency keys: its path from the root, however it was spelled.
+    pub(super) fn identity(&self) -> String {
+        let path = if self.is_stdin() { None } else { fs::canonicalize(&self.path).ok() };
+        path.as_deref().unwrap_or(&self.path).display().to_string()
     }
 
     /// Names a line.

@@ -91,7 +91,7 @@ impl Reader {
         tally: &mut ReadTally,
     ) -> Result<Result<(), Abandoned>, WorkerError> {
         let run = self.run.clone();
-        let mut batcher = Batcher::new(&run, &input.label());
+        let mut batcher = Batcher::new(&run, &input.label(), &input.identity());
         let mut rows = Rows::open(input, self.ticker_volume, &self.progress)?;
         while let Some(Row { line, feed }) = rows.next()? {
             let mut feed = match feed {

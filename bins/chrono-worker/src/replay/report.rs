@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use chrono_client::ClientError;
+
 use super::Run;
 use super::reader::ReadTally;
 use crate::{Tally, WorkerError};
@@ -12,6 +14,8 @@ use crate::{Tally, WorkerError};
 pub struct ReplayReport {
     /// The run, to be resumed when it was interrupted.
     pub run: Run,
+    /// Whether an earlier replay began it.
+    pub resumed: bool,
     /// Ticks read.
     pub rows: u64,
     /// Lines that are no ticks.
@@ -29,9 +33,10 @@ pub struct ReplayReport {
 }
 
 impl ReplayReport {
-    pub(super) fn new(run: Run, reads: ReadTally, duration: Duration) -> Self {
+    pub(super) fn new(run: Run, resumed: bool, reads: ReadTally, duration: Duration) -> Self {
         Self {
             run,
+            resumed,
             rows: reads.rows,
             unreadable: reads.unreadable,
             unreadable_reasons: reads.reasons,
@@ -51,6 +56,16 @@ impl ReplayReport {
             && self.tally.stored() == self.rows
     }
 
+    /// Tells whether the gateway knows an idempotency key of this run with other ticks.
+    fn posts_other_ticks(&self) -> bool {
+        let Some(WorkerError::Gateway { source: ClientError::Refused(refusal), .. }) =
+            &self.stopped
+        else {
+            return false;
+        };
+        refusal.code == "IDEMPOTENCY_MISMATCH"
+    }
+
     /// Gives ticks per second that are stored by now, repeats included.
     fn rate(&self) -> u128 {
         u128::from(self.tally.stored()) * 1_000 / self.duration.as_millis().max(1)
@@ -68,7 +83,14 @@ impl fmt::Display for ReplayReport {
         write!(f, "{}", self.tally)?;
         writeln!(f, "duration          {} ms", self.duration.as_millis())?;
         writeln!(f, "rows per second   {}", self.rate())?;
-        if self.interrupted || self.stopped.is_some() {
+        if self.resumed && self.tally.batches > 0 && self.tally.replayed_batches == 0 {
+            f.write_str(
+                "nothing of this run was stored in the last 24 h by this worker from these files\n",
+            )?;
+        }
+        if self.posts_other_ticks() {
+            f.write_str("not finished: the files are not what this run posted before; replay them as a new run\n")?;
+        } else if self.interrupted || self.stopped.is_some() {
             writeln!(f, "not finished: go on with --run {}", self.run)?;
         }
         Ok(())

@@ -50,7 +50,7 @@ impl Run {
     }
 }
 
-/// Names a file by its path as given: 16 hexadecimal digits.
+/// Names a file by its path: 16 hexadecimal digits.
 pub(crate) fn file_tag(path: &str) -> String {
     let head = Sha256::digest(path).iter().take(8).fold(0, |tag, &byte| tag << 8 | u64::from(byte));
     format!("{head:016x}")

@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     Overloaded,
     /// Answers 401.
     Unauthorized,
+    /// Answers 422: the idempotency key came with other feeds before.
+    OtherFeeds,
 }
 
 /// A stored batch.
@@ -117,6 +119,7 @@ async fn answer(
         }
         Fault::Overloaded => error(503, "OVERLOADED"),
         Fault::Unauthorized => error(401, "UNAUTHORIZED"),
+        Fault::OtherFeeds => error(422, "IDEMPOTENCY_MISMATCH"),
     }
 }
 

@@ -116,7 +116,9 @@ async fn an_interrupted_run_goes_on_under_the_same_keys() {
     assert!(!first.is_complete());
     assert_eq!(gateway.stored().len(), 3);
     let run: Run = first.run.to_string().parse().unwrap();
-    let second = replay(&gateway, options(&path, RunPlan::Resume(run))).await;
+    // However the path is spelled, it is the same file.
+    let spelled = path.parent().unwrap().join(".").join(path.file_name().unwrap());
+    let second = replay(&gateway, options(&spelled, RunPlan::Resume(run))).await;
     assert!(second.is_complete(), "{second}");
     assert_eq!((second.tally.batches, second.tally.replayed_batches), (10, 3));
     assert_eq!((second.tally.ingested, second.tally.repeated), (700, 300));
@@ -126,6 +128,21 @@ async fn an_interrupted_run_goes_on_under_the_same_keys() {
         "{said}"
     );
     assert_eq!(prices(&gateway), (1..=1_000).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_run_that_is_repeated_over_other_ticks_says_so() {
+    let gateway = Gateway::start(|request| match request {
+        0..2 => Fault::None,
+        _ => Fault::OtherFeeds,
+    })
+    .await;
+    let (_dir, path) = recording(150);
+    let run: Run = "00000000000000ff_100_1_max_0".parse().unwrap();
+    let said = replay(&gateway, options(&path, RunPlan::Resume(run.clone()))).await.to_string();
+    assert!(said.contains("\nnothing of this run was stored"), "{said}");
+    let said = replay(&gateway, options(&path, RunPlan::Resume(run))).await.to_string();
+    assert!(said.ends_with("replay them as a new run\n"), "{said}");
 }
 
 #[tokio::test]

@@ -59,6 +59,8 @@ fn an_export_is_what_a_statement_answers() {
         export(&server, &range).unwrap(),
         of(&format!("timestamp BETWEEN '{from}' AND '{to}'"))
     );
+    let reversed = export(&server, &Export { from: at(4), to: at(2), ..range });
+    assert!(matches!(reversed, Err(ReadError::Reversed { .. })), "{reversed:?}");
 }
 
 #[test]
