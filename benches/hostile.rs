@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use chrono_benches::load::{Pace, Request, run};
-use chrono_benches::{Budget, Feeds, Figure, Get, Rounds, Server, Spread, ask, scratch_gateway};
+use chrono_benches::{
+    Budget, Feeds, Figure, Get, Rounds, Server, Spread, ask, metric, scratch_gateway,
+};
 use chrono_testkit::{INTERNAL_KEY, PUBLIC_KEY};
 
 const SUBJECT: &str = "Hostile peers";
@@ -75,22 +77,15 @@ fn beside_hostile(server: &Server, kinds: &[String], rounds: Rounds) -> anyhow::
         let dawdling = scope.spawn(|| dawdle(crowd, &stop));
         let measured = honest(server, rounds).and_then(|spread| {
             // Some are refused at once and come back within two seconds.
-            let open = connections(server)?;
-            ensure!(open > HOSTILE / 2, "only {open} connections were open");
+            let open = metric(server.address(), "http_connections_active")?;
+            let open = open.context("no such metric")?;
+            ensure!(open > HOSTILE as u64 / 2, "only {open} connections were open");
             Ok(spread)
         });
         stop.store(true, Ordering::Relaxed);
         dawdling.join().map_err(|_panic| anyhow!("the hostile thread panicked"))??;
         measured
     })
-}
-
-/// Asks the gateway how many connections it has.
-fn connections(server: &Server) -> anyhow::Result<usize> {
-    let metrics = String::from_utf8(ask(server.address(), &Get::always("/metrics"))?)?;
-    let mut lines = metrics.lines();
-    let count = lines.find_map(|line| line.strip_prefix("http_connections_active "));
-    Ok(count.context("no such metric")?.parse()?)
 }
 
 /// What hostile sockets begin with: nothing, half a head, a head that drips, a body that drips, junk that is refused at

@@ -1,6 +1,7 @@
 //! Batches whose bytes are made once; only digits and times are written anew for each request.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono_domain::{Clock, SystemClock, Timestamp};
@@ -16,6 +17,12 @@ const PRICE_CENTS: u64 = 6_000_000;
 const PRICE_SPREAD_CENTS: u64 = 2_500;
 /// How far apart in their names two workers begin.
 const WORKER_STEP: u64 = 37;
+/// Digits of a batch's name: which [`Feeds`] made it, and in which turn.
+const MAKER_DIGITS: usize = 6;
+const TURN_DIGITS: usize = 9;
+
+/// How many [`Feeds`] there were: two that post to one gateway as the same worker must not name batches alike.
+static MAKERS: AtomicU64 = AtomicU64::new(0);
 
 /// When the feeds of a batch happened.
 #[derive(Debug, Clone, Copy)]
@@ -26,11 +33,13 @@ pub enum Times {
     From(Timestamp, Duration),
 }
 
-/// Posts of one worker: feeds like those of the spec, about 180 bytes each.
+/// Posts of one worker: feeds like those of the spec, about 180 bytes each, in batches that may be sent again, as our own
+/// worker's are: each has a `batch_id`, and no two of a process the same.
 #[derive(Debug)]
 pub struct Feeds {
     bytes: Vec<u8>,
     head_time: usize,
+    batch_turn: usize,
     slots: Vec<Slot>,
     symbols: Range<u64>,
     sources: Range<u64>,
@@ -59,6 +68,9 @@ impl Feeds {
         let mut body = Text::default();
         body.push(&format!(r#"{{"worker_id":"bench-{worker:03}","timestamp":""#));
         let head_time = body.slot(TIME);
+        let maker = MAKERS.fetch_add(1, Ordering::Relaxed);
+        body.push(&format!(r#"","batch_id":"bench.{maker:0MAKER_DIGITS$}."#));
+        let batch_turn = body.slot(&"0".repeat(TURN_DIGITS));
         body.push(r#"","feeds":["#);
         let slots: Vec<_> = (0..feeds).map(|idx| body.feed(idx)).collect();
         body.push("]}");
@@ -70,6 +82,7 @@ impl Feeds {
         Self {
             bytes: [head.into_bytes(), body.0].concat(),
             head_time: head_time + by,
+            batch_turn: batch_turn + by,
             slots: slots.into_iter().map(|slot| slot.moved(by)).collect(),
             symbols,
             sources,
@@ -127,6 +140,7 @@ impl Request for Feeds {
         let first = turn * slots.len() as u64;
         let text = printed(now);
         self.write(self.head_time, text.as_bytes());
+        self.digits(self.batch_turn, TURN_DIGITS, turn);
         for (number, slot) in (first..).zip(&slots) {
             self.feed(slot, number + self.offset);
             match self.times {
@@ -216,6 +230,8 @@ fn scrambled(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -234,5 +250,18 @@ mod tests {
         let bytes = feeds.bytes().len();
         feeds.prepare(3);
         assert_eq!(feeds.bytes().len(), bytes);
+    }
+
+    #[test]
+    fn no_two_batches_have_the_same_name() {
+        let mut names = HashSet::new();
+        for mut feeds in [Feeds::new(1, 2, 0..3, 0..1), Feeds::new(1, 2, 0..3, 0..1)] {
+            for turn in [0, 1, 99_999] {
+                feeds.prepare(turn);
+                let body: serde_json::Value = serde_json::from_slice(feeds.body()).unwrap();
+                names.insert(body["batch_id"].as_str().unwrap().to_owned());
+            }
+        }
+        assert_eq!(names.len(), 6, "{names:?}");
     }
 }

@@ -52,6 +52,16 @@ fn head(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: bench\r\nX-API-Key: {PUBLIC_KEY}\r\n\r\n").into_bytes()
 }
 
+/// Asks a gateway for a count that it has among its metrics; none of one that it has not begun yet.
+///
+/// # Errors
+/// As [`ask`], and when it is no whole number.
+pub fn metric(address: SocketAddr, name: &str) -> anyhow::Result<Option<u64>> {
+    let metrics = String::from_utf8(ask(address, &Get::always("/metrics"))?)?;
+    let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned);
+    Ok(metrics.lines().find_map(value).map(|value| value.parse()).transpose()?)
+}
+
 /// Sends one request and gives the whole answer, head and body, which must be 200.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! Two years of ticks, one a minute for each symbol, taken in through the gateway itself, and questions about them.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -9,7 +10,8 @@ use crate::feeds::{Feeds, Times};
 use crate::get::Get;
 use crate::load::{Outcome, Pace, Request, run};
 use crate::process::Usage;
-use crate::server::Server;
+use crate::sealed::seal;
+use crate::server::{Server, gateway};
 
 /// Days of it.
 const DAYS: u64 = 730;
@@ -92,11 +94,14 @@ impl History {
         self.symbols * self.days * TICKS_A_DAY
     }
 
-    /// Takes it in, each symbol on a connection of its own and in order, and waits until the gateway rests.
+    /// Takes it into a new data directory, each symbol on a connection of its own and in order, stops the gateway, and
+    /// brings what it still had in memory into pages.
     ///
     /// # Errors
-    /// When a batch is refused or the gateway does not come to rest.
-    pub fn load(self, server: &Server) -> anyhow::Result<Outcome> {
+    /// When a batch is refused, or a gateway does not start, seal or stop.
+    pub fn load(self, directory: &Path) -> anyhow::Result<Outcome> {
+        let running = gateway(directory)?.start()?;
+        let server = Server::attach(&running)?;
         let requests = (0..self.symbols).map(|symbol| {
             let worker = usize::try_from(symbol).unwrap_or(0);
             let times = Times::From(self.start, Duration::from_mins(1));
@@ -105,8 +110,9 @@ impl History {
                 as Box<dyn Request>
         });
         let turns = self.ticks() / self.symbols / FEEDS;
-        let outcome = run(server, requests.collect(), Pace::Turns(turns), PATIENCE)?;
-        settle(server)?;
+        let outcome = run(&server, requests.collect(), Pace::Turns(turns), PATIENCE)?;
+        ensure!(running.stop()?.success(), "the gateway did not stop cleanly");
+        seal(directory, outcome.answered * FEEDS)?;
         Ok(outcome)
     }
 
@@ -133,7 +139,8 @@ impl History {
     }
 }
 
-/// Waits until a gateway that nobody asks does nothing: candles are folded, chunks are sealed.
+/// Waits until a gateway that nobody asks does nothing: cycles that were due are done, and cleared up after. Ticks that
+/// are too few for a cycle stay in its memory.
 ///
 /// # Errors
 /// When it does not come to rest within an hour.

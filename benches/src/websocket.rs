@@ -1,4 +1,4 @@
-//! Subscribers: many sockets, read by one thread, that count the updates they get.
+//! Subscribers: many sockets, read by one thread, that count the updates they get and answer pings.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -16,6 +16,9 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The nonce of RFC 6455, section 1.3; it is no secret.
 const NONCE: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+/// The first byte of a ping, and a whole pong of a client (RFC 6455, section 5.5); its mask is zero.
+const PING: u8 = 0x89;
+const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
 /// What every update begins with, in the gateway's order of members.
 const UPDATE: &[u8] = br#""type":"price_update""#;
 
@@ -34,6 +37,8 @@ struct Client {
     /// What was read of a frame that is not whole.
     part: Vec<u8>,
     updates: usize,
+    /// Pings that are not answered yet.
+    pings: usize,
 }
 
 /// When the clients had what they waited for.
@@ -94,7 +99,7 @@ impl Audience {
             socket.set_nonblocking(true)?;
             let mut socket = TcpStream::from_std(socket);
             poll.registry().register(&mut socket, Token(idx), Interest::READABLE)?;
-            listening.push(Client { socket, part: Vec::new(), updates: 0 });
+            listening.push(Client { socket, part: Vec::new(), updates: 0, pings: 0 });
         }
         let (events, buffer) = (Events::with_capacity(4_096), vec![0; BUFFER_BYTES]);
         Ok(Self { poll, clients: listening, events, buffer })
@@ -164,6 +169,10 @@ impl Client {
                 Ok(0) => bail!("a client was cut off"),
                 Ok(bytes) => {
                     self.take(buffer.get(..bytes).context("bytes read")?, seen);
+                    for _ in 0..std::mem::take(&mut self.pings) {
+                        // So small that the socket takes it whole.
+                        self.socket.write_all(&PONG)?;
+                    }
                     if bytes < buffer.len() {
                         return Ok(());
                     }
@@ -187,10 +196,11 @@ impl Client {
         }
     }
 
-    /// Counts the updates among the whole frames; gives their bytes.
+    /// Counts the updates and the pings among the whole frames; gives their bytes.
     fn count(&mut self, bytes: &[u8], seen: &mut dyn FnMut(&[u8])) -> usize {
         let mut used = 0;
         while let Some((payload, length)) = frame(bytes.get(used..).unwrap_or_default()) {
+            self.pings += usize::from(bytes.get(used) == Some(&PING));
             used += length;
             if memmem::find(payload, UPDATE).is_some() {
                 self.updates += 1;

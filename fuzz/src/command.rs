@@ -1,4 +1,4 @@
-//! What a client of the stream may say, after `serde_json` and docs/PROTOCOL.
+//! What a client of the stream may say, after `serde_json` and docs/API.md.
 
 use chrono_testkit::oracle::grammar;
 use chrono_testkit::oracle::json::{Json, repeated};

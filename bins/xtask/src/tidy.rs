@@ -1,7 +1,7 @@
 //! `cargo xtask tidy`: the house rules that no other tool checks.
 //!
-//! A rule that nothing checks is not kept, so each sentence of docs/ARCHITECTURE.md that ends with
-//! "tidy" has a function here: [`arrows`] the dependency graph, [`tokens`] who may name what,
+//! A rule that nothing checks is not kept, so each rule that docs/ARCHITECTURE.md calls
+//! tidy's has a function here: [`arrows`] the dependency graph, [`tokens`] who may name what,
 //! [`shape`] docs, names and sizes of files, [`words`] what no file may say, [`numbering`] the
 //! migrations and decisions. Each check is a function from text to [`Finding`]s, tested with a
 //! planted fault.

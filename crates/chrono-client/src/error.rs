@@ -52,7 +52,7 @@ pub enum ClientError {
         "the gateway's certificate is not to be trusted; name the file of its authority (--ca-file) if it is yours"
     )]
     Untrusted(#[source] Box<dyn Error + Send + Sync>),
-    /// The gateway closed the stream.
+    /// The gateway closed the stream; the code tells whether to connect again.
     #[error("stream closed: {code:?} {reason:?}")]
     Closed {
         /// The WebSocket close code, where one came.
@@ -115,14 +115,14 @@ pub struct FaultDetails {
 }
 
 impl ClientError {
-    /// Tells whether sending the same again, with the same idempotency key, may succeed.
+    /// Tells whether sending the same again, with the same idempotency key, or connecting again may succeed.
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Limited { .. }
             | Self::Unavailable { .. }
             | Self::OutcomeUnknown { .. }
-            | Self::Transport(_)
-            | Self::Closed { .. } => true,
+            | Self::Transport(_) => true,
+            Self::Closed { code, .. } => !is_final(*code),
             Self::Refused(_) | Self::Untrusted(_) | Self::Protocol(_) | Self::Setting(_) => false,
         }
     }
@@ -171,6 +171,12 @@ impl ClientError {
             _ => Self::Protocol(format!("unexpected status {status}")),
         }
     }
+}
+
+/// Tells whether a close code blames this side: the next connection would end alike. A gateway that restarts or is full,
+/// a proxy in between, and an end without a code do not.
+const fn is_final(close_code: Option<u16>) -> bool {
+    matches!(close_code, Some(1002 | 1007 | 1008 | 1009 | 4401))
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -268,6 +274,26 @@ mod tests {
             (302, "MOVED", false),
         ] {
             assert_eq!(fault(status, &body(code)).is_retryable(), retryable, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn only_a_stream_that_may_live_longer_is_opened_again() {
+        for (code, retryable) in [
+            (None, true),
+            (Some(1001), true),
+            (Some(1002), false),
+            (Some(1006), true),
+            (Some(1007), false),
+            (Some(1008), false),
+            (Some(1009), false),
+            (Some(1011), true),
+            (Some(1012), true),
+            (Some(1013), true),
+            (Some(4401), false),
+        ] {
+            let closed = ClientError::Closed { code, reason: String::new() };
+            assert_eq!(closed.is_retryable(), retryable, "{code:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Following prices as they come: `WS /stream`.
 
 mod event;
+mod followed;
 mod position;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use position::Position;
 
 use crate::address::PathQuery;
 use crate::{Client, ClientError};
+use followed::{Action, Followed, Pending};
 use position::Tracker;
 
 const PATH: &str = "/stream";
@@ -77,14 +79,15 @@ impl Default for StreamOptions {
 
 /// A stream of prices that knows how far it got.
 ///
-/// When [`Stream::next`] fails with a retryable error, [`Stream::resume`] connects anew and asks for everything since;
-/// the gateway answers [`Event::Resumed`], [`Event::Gap`] or [`Event::Reset`], never silence.
+/// When [`Stream::next`] fails with a retryable error ([`ClientError::is_retryable`]), [`Stream::resume`] connects anew
+/// and asks for everything since; the gateway answers [`Event::Resumed`], [`Event::Gap`] or [`Event::Reset`], never
+/// silence. Any other error comes back however often one connects: a revoked key, say.
 #[derive(Debug)]
 pub struct Stream {
     client: Client,
     options: StreamOptions,
     socket: Socket,
-    symbols: Vec<String>,
+    followed: Followed,
     tracker: Tracker,
 }
 
@@ -95,14 +98,26 @@ enum Command<'a> {
         key: &'a str,
     },
     Subscribe {
+        id: u64,
         symbols: &'a [String],
         mode: Mode,
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
         from: Option<&'a Position>,
     },
     Unsubscribe {
+        id: u64,
         symbols: &'a [String],
     },
+}
+
+impl<'a> Command<'a> {
+    fn of(pending: &'a Pending, mode: Mode, from: Option<&'a Position>) -> Self {
+        let (id, symbols) = (pending.id, pending.symbols.as_slice());
+        match pending.action {
+            Action::Subscribe => Self::Subscribe { id, symbols, mode, from },
+            Action::Unsubscribe => Self::Unsubscribe { id, symbols },
+        }
+    }
 }
 
 impl Client {
@@ -113,8 +128,8 @@ impl Client {
     /// there. A key shown in the first message is judged later: [`Stream::next`] then says [`ClientError::Closed`].
     pub async fn stream(&self, options: StreamOptions) -> Result<Stream, ClientError> {
         let socket = self.open(&options).await?;
-        let (symbols, tracker) = (Vec::new(), Tracker::default());
-        Ok(Stream { client: self.clone(), options, socket, symbols, tracker })
+        let (followed, tracker) = (Followed::default(), Tracker::default());
+        Ok(Stream { client: self.clone(), options, socket, followed, tracker })
     }
 
     async fn open(&self, options: &StreamOptions) -> Result<Socket, ClientError> {
@@ -142,34 +157,39 @@ impl Client {
 impl Stream {
     /// Asks for symbols (`BASE/QUOTE`, or patterns such as `*/EUR`) besides those already followed.
     ///
-    /// [`Event::Subscribed`] tells which were taken; the current value of each comes as a snapshot.
+    /// [`Event::Subscribed`] tells which were taken; the current value of each comes as a snapshot. A stream takes 1,024
+    /// at most; more in one call are refused as a whole by [`Event::Error`].
     ///
     /// # Errors
-    /// [`ClientError::Transport`] or [`ClientError::Closed`] when the connection is gone.
+    /// [`ClientError::Transport`] or [`ClientError::Closed`] when the connection is gone; [`Stream::resume`] then asks
+    /// again.
     pub async fn subscribe(&mut self, symbols: &[&str]) -> Result<(), ClientError> {
-        let symbols: Vec<String> = symbols.iter().map(|&symbol| symbol.to_owned()).collect();
-        self.symbols.retain(|known| !symbols.contains(known));
-        self.symbols.extend_from_slice(&symbols);
-        let command = Command::Subscribe { symbols: &symbols, mode: self.options.mode, from: None };
-        send(&mut self.socket, &command, self.client.options.request_timeout).await
+        self.ask(Action::Subscribe, symbols).await
     }
 
-    /// Stops following symbols.
+    /// Stops following symbols; [`Event::Unsubscribed`] is the answer.
     ///
     /// # Errors
     /// As [`Stream::subscribe`].
     pub async fn unsubscribe(&mut self, symbols: &[&str]) -> Result<(), ClientError> {
-        let symbols: Vec<String> = symbols.iter().map(|&symbol| symbol.to_owned()).collect();
-        self.symbols.retain(|known| !symbols.contains(known));
-        let command = Command::Unsubscribe { symbols: &symbols };
-        send(&mut self.socket, &command, self.client.options.request_timeout).await
+        self.ask(Action::Unsubscribe, symbols).await
+    }
+
+    async fn ask(&mut self, action: Action, symbols: &[&str]) -> Result<(), ClientError> {
+        let pending = self.followed.ask(action, symbols);
+        self.send(&Command::of(&pending, self.options.mode, None)).await
+    }
+
+    async fn send(&mut self, command: &Command<'_>) -> Result<(), ClientError> {
+        send(&mut self.socket, command, self.client.options.request_timeout).await
     }
 
     /// Waits for the next message.
     ///
     /// # Errors
     /// [`ClientError::Closed`] or [`ClientError::Transport`] when the connection is gone or silent for too long: then
-    /// [`Stream::resume`]. [`ClientError::Protocol`] for a message that is no JSON object with a type.
+    /// [`Stream::resume`], if the error is retryable. [`ClientError::Protocol`] for a message that is no JSON object with
+    /// a type.
     ///
     /// # Cancel safety
     /// Dropped before it ends, no message is lost.
@@ -182,6 +202,9 @@ impl Stream {
                 Some(Ok(Message::Text(text))) => {
                     let event = Event::read(text.as_str())?;
                     self.tracker.note(&event);
+                    if event.is_answer() {
+                        self.followed.note(event::id_of(text.as_str()), &event);
+                    }
                     return Ok(event);
                 }
                 Some(Ok(Message::Close(frame))) => {
@@ -203,22 +226,27 @@ impl Stream {
         self.tracker.position()
     }
 
-    /// Connects anew and asks for everything since [`Stream::position`].
+    /// Connects anew and asks for everything since [`Stream::position`], of the symbols that the gateway had taken.
+    ///
+    /// Commands that it had not answered are sent again after that.
     ///
     /// # Errors
     /// As [`Client::stream`]; the position is kept, so it may be called again.
     pub async fn resume(&mut self) -> Result<(), ClientError> {
         self.socket = self.client.open(&self.options).await?;
-        if self.symbols.is_empty() {
-            return Ok(());
+        let (mode, deadline) = (self.options.mode, self.client.options.request_timeout);
+        if let Some(taken) = self.followed.resume() {
+            self.tracker.reconnected();
+            let command = Command::of(&taken, mode, self.tracker.position());
+            send(&mut self.socket, &command, deadline).await?;
+        } else {
+            // Whoever follows nothing has missed nothing, and the gateway may count anew by now.
+            self.tracker = Tracker::default();
         }
-        self.tracker.reconnected();
-        let command = Command::Subscribe {
-            symbols: &self.symbols,
-            mode: self.options.mode,
-            from: self.tracker.position(),
-        };
-        send(&mut self.socket, &command, self.client.options.request_timeout).await
+        for pending in self.followed.pending() {
+            send(&mut self.socket, &Command::of(pending, mode, None), deadline).await?;
+        }
+        Ok(())
     }
 }
 

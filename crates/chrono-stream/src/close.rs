@@ -31,9 +31,9 @@ impl CloseReason {
     pub const fn code(self) -> Option<u16> {
         match self {
             Self::Unauthorized | Self::KeyGone => Some(4401),
-            Self::TooManyMessages | Self::TooManyRequests | Self::AnswersUnread => Some(1008),
+            Self::TooManyMessages | Self::AnswersUnread => Some(1008),
             Self::Draining(_) => Some(1012),
-            Self::TooManyConnections => Some(1013),
+            Self::TooManyConnections | Self::TooManyRequests => Some(1013),
             Self::NoProgress | Self::NoPong => None,
         }
     }

@@ -125,16 +125,20 @@ impl Encoder {
         Self { epoch, newest: HashMap::new() }
     }
 
-    /// Encodes the ticks of an entry whose numbers are above `after`.
-    pub(crate) fn encode(&mut self, entry: &BusEntry, after: Seq) -> Vec<Frame> {
+    /// Encodes the ticks of an entry whose numbers are above `after`, each when it is asked for.
+    ///
+    /// A tick is noted as seen by being encoded: whoever stops amid an entry, as a panic does, may encode its rest later,
+    /// and nothing of that is late for having been looked at before.
+    pub(crate) fn encode<'a>(
+        &'a mut self,
+        entry: &'a BusEntry,
+        after: Seq,
+    ) -> impl Iterator<Item = Frame> + 'a {
         let numbered = (entry.first.0..).map(Seq).zip(entry.ticks.iter());
-        numbered
-            .skip_while(|(seq, _)| *seq <= after)
-            .map(|(seq, stored)| {
-                let late = self.is_late(stored);
-                Frame::encode(self.epoch, seq, stored, late, entry.published_at)
-            })
-            .collect()
+        numbered.skip_while(move |(seq, _)| *seq <= after).map(|(seq, stored)| {
+            let late = self.is_late(stored);
+            Frame::encode(self.epoch, seq, stored, late, entry.published_at)
+        })
     }
 
     /// Encodes a value that is known without its number, as of `head`.
@@ -223,8 +227,7 @@ mod tests {
         ];
         let entry =
             BusEntry { first: Seq(1), published_at: Timestamp::MIN, ticks: ticks.to_vec().into() };
-        let frames = encoder.encode(&entry, Seq(0));
-        let late: Vec<bool> = frames.iter().map(|frame| frame.late).collect();
+        let late: Vec<bool> = encoder.encode(&entry, Seq(0)).map(|frame| frame.late).collect();
         assert_eq!(late, [false, false, true, false, true, false]);
     }
 
@@ -232,7 +235,20 @@ mod tests {
     fn leaves_out_what_was_encoded_before() {
         let ticks: Vec<_> = (1..=3).map(|n| stored("a", 1, n, None)).collect();
         let entry = BusEntry { first: Seq(4), published_at: Timestamp::MIN, ticks: ticks.into() };
-        let frames = Encoder::new(Epoch(1)).encode(&entry, Seq(5));
-        assert_eq!(frames.iter().map(|frame| frame.seq).collect::<Vec<_>>(), [Seq(6)]);
+        let mut encoder = Encoder::new(Epoch(1));
+        let numbers: Vec<_> = encoder.encode(&entry, Seq(5)).map(|frame| frame.seq).collect();
+        assert_eq!(numbers, [Seq(6)]);
+    }
+
+    #[test]
+    fn the_rest_of_an_entry_is_not_late_for_its_first_part_having_been_encoded() {
+        let ticks: Vec<_> = (1..=5).map(|n| stored("a", 1, n, None)).collect();
+        let entry = BusEntry { first: Seq(1), published_at: Timestamp::MIN, ticks: ticks.into() };
+        let mut encoder = Encoder::new(Epoch(1));
+        let begun: Vec<_> = encoder.encode(&entry, Seq(0)).take(3).collect();
+        assert_eq!(begun.len(), 3);
+        // The third was encoded and may not have got further.
+        let rest: Vec<_> = encoder.encode(&entry, Seq(2)).map(|frame| frame.late).collect();
+        assert_eq!(rest, [false; 3]);
     }
 }

@@ -39,7 +39,8 @@ use rest::Rest;
 ///
 /// - A client's whole state is its position: every update up to it that the client is entitled to was handed over.
 ///   Live delivery, catching up, resuming and conflation all move that one number on.
-/// - Updates have strictly growing numbers within a connection, and none comes twice.
+/// - Updates have strictly growing numbers within a connection, and none comes twice, unless a client that holds nothing
+///   asks to resume from before what it had.
 /// - The publisher never waits for a client: a client costs it a push or a count.
 /// - One lock guards subscriptions and values, so a snapshot and the updates after it have no seam.
 /// - While nobody is connected the bus is left alone; the first to come waits until it is read ([`Hub::rouse`]).

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Bounds and intervals of the stream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamSettings {
     /// Connections in all. Too high: memory (some 8 KiB each, kernel included); too low: clients are refused.
     pub connections_max: usize,
@@ -46,8 +46,8 @@ impl Default for StreamSettings {
     fn default() -> Self {
         Self {
             connections_max: 10_000,
-            connections_per_key_max: 5_000,
-            connections_per_ip_max: 5_000,
+            connections_per_key_max: 1_000,
+            connections_per_ip_max: 1_000,
             topics_max: 1_024,
             ring_frames_max: 65_536,
             ring_bytes_max: 64 << 20,

@@ -1,6 +1,6 @@
 //! What the machine allows: programs that do the least that the gateway's job takes, and nothing else.
 //!
-//! `limits append DIRECTORY shared|each` takes batches in durably, `limits answer FILE` answers every request with the
+//! `limits append DIRECTORY shared|each ROOM_MIB` takes batches in durably, `limits answer FILE` answers every request with the
 //! same bytes, `limits broadcast CLIENTS FILE` sends a frame to every client in a loop. Each prints where it listens and
 //! ends when its standard input does.
 
@@ -25,13 +25,15 @@ fn main() -> anyhow::Result<()> {
         std::process::exit(0);
     });
     match arguments[..] {
-        ["append", directory, "shared"] => {
-            append::run(Path::new(directory), append::Commit::Shared)
+        ["append", directory, "shared", room] => {
+            append::run(Path::new(directory), append::Commit::Shared, room.parse()?)
         }
-        ["append", directory, "each"] => append::run(Path::new(directory), append::Commit::Each),
+        ["append", directory, "each", room] => {
+            append::run(Path::new(directory), append::Commit::Each, room.parse()?)
+        }
         ["answer", file] => answer::run(Path::new(file)),
         ["broadcast", clients, file] => broadcast::run(clients.parse()?, Path::new(file)),
-        _ => bail!("append DIRECTORY shared|each, answer FILE, or broadcast CLIENTS FILE"),
+        _ => bail!("append DIRECTORY shared|each ROOM_MIB, answer FILE, or broadcast CLIENTS FILE"),
     }
 }
 

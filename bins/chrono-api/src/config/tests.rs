@@ -17,6 +17,14 @@ fn the_defaults_are_right() {
 }
 
 #[test]
+fn the_defaults_of_streams_are_those_of_the_library() {
+    use chrono_stream::StreamSettings;
+
+    let config = load(&Sources::defaults()).unwrap();
+    assert_eq!(StreamSettings::from(config.stream), StreamSettings::default());
+}
+
+#[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "port = 1\nlog_level = \"warn\"\nmetrics_enabled = false\n")

@@ -16,8 +16,9 @@ use crate::foreign::{Closed, Foreign, KeyPlace, Language};
 use crate::socket::Socket;
 use crate::ticker::{Ticker, gateway};
 
-/// How soon a running gateway follows what an operator does with keys.
-const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
+/// How soon a running gateway follows what an operator does with keys, 5 s, and as long again for a busy machine to show
+/// it: four of the five may pass until the gateway looks.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(10);
 /// How soon a stop is over when there is nothing to wait for but clients that never read: a farewell takes 2 s.
 const STALLED_WITHIN: Duration = Duration::from_secs(10);
 /// The promise of a stop.
@@ -37,8 +38,8 @@ async fn revoking_a_key_closes_its_streams_and_no_others() {
     let mut other = Socket::open(&gateway, PUBLIC_KEY).await;
     other.subscribe(&["BTC/USD"], "latest").await;
 
-    let clock = SystemClock::new();
     keys(&home, &["revoke", &id]);
+    let clock = SystemClock::new();
     for client in &mut revoked {
         let heard = client.until(|heard| heard.closed.is_some()).await;
         let took = clock.uptime();

@@ -1,5 +1,6 @@
 //! A stream that breaks is taken up where it was, or says that it cannot be.
 
+use chrono_client::{Event, Stream, StreamOptions};
 use chrono_testkit::{PUBLIC_KEY, scratch};
 use serde_json::{Value, json};
 
@@ -63,6 +64,59 @@ async fn a_restarted_gateway_says_reset_and_sends_the_current_values() {
     let mut later = Ticker::after(&after, &ticker);
     later.post_run("ETH/USD", 2).await;
     assert_eq!(socket.updates(2).await.0, later.data_of(&SYMBOLS, 0));
+}
+
+#[tokio::test]
+async fn a_stream_that_asked_for_more_symbols_than_it_may_have_resumes_with_those_it_has() {
+    let home = scratch().unwrap();
+    let gateway = gateway(&home).start().unwrap();
+    let mut ticker = Ticker::new(&gateway);
+    let reader = gateway.client(PUBLIC_KEY).unwrap();
+    let mut stream = reader.stream(StreamOptions::default()).await.unwrap();
+    let names: Vec<_> = (0..1_100).map(|number| format!("N{number}/USD")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    stream.subscribe(&names[..1_000]).await.unwrap();
+    stream.subscribe(&names[1_000..]).await.unwrap();
+    stream.subscribe(&["nonsense"]).await.unwrap();
+    assert_eq!(next_of(&mut stream).await, Event::Authenticated);
+    for (taken, refused) in [(1_000, 0), (24, 76), (0, 1)] {
+        assert_eq!(answer(&mut stream).await, (taken, refused));
+    }
+    ticker.post_run("N1/USD", 1).await;
+    let seq = update(&mut stream).await;
+
+    stream.resume().await.unwrap();
+    assert_eq!(next_of(&mut stream).await, Event::Authenticated);
+    assert_eq!(answer(&mut stream).await, (1_024, 0));
+    assert_eq!(next_of(&mut stream).await, Event::Resumed { from: seq, to: seq });
+    ticker.post_run("N1/USD", 1).await;
+    assert_eq!(update(&mut stream).await, seq + 1);
+}
+
+/// How many symbols were taken and how many refused by the next message, which must say so.
+async fn answer(stream: &mut Stream) -> (usize, usize) {
+    match next_of(stream).await {
+        Event::Subscribed { symbols, rejected, .. } => (symbols.len(), rejected.len()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The number of the next message, which must be an update.
+async fn update(stream: &mut Stream) -> u64 {
+    match next_of(stream).await {
+        Event::PriceUpdate(update) => update.seq.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The next message but heartbeats.
+async fn next_of(stream: &mut Stream) -> Event {
+    loop {
+        let event = stream.next().await.unwrap();
+        if !matches!(event, Event::Heartbeat { .. }) {
+            return event;
+        }
+    }
 }
 
 /// The next message, which must be a current value.

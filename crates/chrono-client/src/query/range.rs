@@ -103,6 +103,9 @@ pub struct RangeCandle {
     pub volume: Option<String>,
     /// Ticks in the bucket.
     pub num_feeds: u64,
+    /// Σ price × volume ÷ Σ volume, rounded to six places more than the prices have; none without volume.
+    #[serde(default)]
+    pub vwap: Option<String>,
     /// `closed`, `open` (its end is not over) or `partial` (cut by the range).
     #[serde(default)]
     pub status: Option<String>,
@@ -219,5 +222,20 @@ mod tests {
         let RangeData::Candles(candles) = page.data else { panic!("no candles") };
         assert_eq!(candles.first().map(|candle| candle.num_feeds), Some(3_600));
         assert_eq!(page.next_cursor, None);
+    }
+
+    #[test]
+    fn reads_the_volume_weighted_price_with_its_exact_text() {
+        let page = RangePage::read(
+            br#"{"data":[{"timestamp":"2025-10-09T00:00:00Z","open":"1.0","high":"1.0","low":"1.0",
+                "close":"1.0","volume":"2","num_feeds":1,"vwap":"1.0000000","status":"closed"},
+                {"timestamp":"2025-10-09T01:00:00Z","open":"1.0","high":"1.0","low":"1.0",
+                "close":"1.0","volume":null,"num_feeds":1,"vwap":null,"status":"open"}],
+                "interval":"1h","count":2,"next_cursor":null,"latency_ms":1}"#,
+        )
+        .unwrap();
+        let RangeData::Candles(candles) = page.data else { panic!("no candles") };
+        let vwaps: Vec<_> = candles.iter().map(|candle| candle.vwap.as_deref()).collect();
+        assert_eq!(vwaps, [Some("1.0000000"), None]);
     }
 }

@@ -23,6 +23,15 @@ pub enum Event {
         /// The bus's newest number when the subscription began.
         seq: Option<u64>,
     },
+    /// Symbols were given up.
+    Unsubscribed {
+        /// Symbols no longer followed.
+        symbols: Vec<String>,
+        /// Symbols that were not followed.
+        rejected: Vec<Rejected>,
+        /// Updates of the symbols up to this number were sent; none will be after it.
+        seq: Option<u64>,
+    },
     /// A price.
     PriceUpdate(PriceUpdate),
     /// The connection lives.
@@ -34,16 +43,16 @@ pub enum Event {
         /// How far the gateway itself is behind its bus, in milliseconds.
         bus_lag_ms: Option<u64>,
     },
-    /// Everything since the position asked for follows.
+    /// Everything since the position asked for follows: updates of numbers above `from`, up to `to`.
     Resumed {
-        /// First number of what follows.
+        /// The position asked for: the last number that this stream had.
         from: u64,
-        /// Last number of what follows.
+        /// Last number of what follows; `from` where nothing was missed.
         to: u64,
     },
-    /// Some updates are no longer to be had here.
+    /// Updates of numbers above `from`, up to `to`, are no longer to be had here.
     Gap {
-        /// First missing number.
+        /// The last number that this stream had.
         from: u64,
         /// Last missing number.
         to: u64,
@@ -110,6 +119,11 @@ pub struct PriceUpdate {
 struct Head<'a> {
     #[serde(borrow, rename = "type")]
     kind: std::borrow::Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    id: u64,
 }
 
 #[derive(Deserialize)]
@@ -187,6 +201,10 @@ impl Event {
                 let Subscribed { symbols, rejected, epoch, seq } = body(text)?;
                 Self::Subscribed { symbols, rejected, epoch, seq }
             }
+            "unsubscribed" => {
+                let Subscribed { symbols, rejected, seq, .. } = body(text)?;
+                Self::Unsubscribed { symbols, rejected, seq }
+            }
             "price_update" => Self::PriceUpdate(body::<Update>(text)?.into()),
             "heartbeat" => {
                 let Heartbeat { timestamp, seq, bus_lag_ms } = body(text)?;
@@ -209,6 +227,16 @@ impl Event {
             kind => Self::Other { kind: kind.to_owned(), text: text.to_owned() },
         })
     }
+
+    /// Tells whether it answers a command about symbols.
+    pub(crate) const fn is_answer(&self) -> bool {
+        matches!(self, Self::Subscribed { .. } | Self::Unsubscribed { .. } | Self::Error { .. })
+    }
+}
+
+/// Gives the `id` of the command that a message answers; none where it has none of ours.
+pub(crate) fn id_of(text: &str) -> Option<u64> {
+    from_json::<Answer>(text.as_bytes()).ok().map(|answer| answer.id)
 }
 
 impl From<Update> for PriceUpdate {
@@ -238,6 +266,20 @@ mod tests {
         let heartbeat =
             Event::read(r#"{"type":"heartbeat","timestamp":"2025-10-09T12:34:56.789Z"}"#).unwrap();
         assert!(matches!(heartbeat, Event::Heartbeat { seq: None, .. }));
+    }
+
+    #[test]
+    fn knows_which_command_is_answered() {
+        let answer = |id: &str| format!(r#"{{"type":"error",{id}"code":"c","message":"m"}}"#);
+        let ids = [r#""id":7,"#, r#""id":"x","#, ""].map(|id| id_of(&answer(id)));
+        assert_eq!(ids, [Some(7), None, None]);
+        let gone = r#"{"type":"unsubscribed","id":8,"symbols":["A/X"],"rejected":[],"seq":5}"#;
+        let expected = Event::Unsubscribed {
+            symbols: vec!["A/X".to_owned()],
+            rejected: Vec::new(),
+            seq: Some(5),
+        };
+        assert_eq!((Event::read(gone).unwrap(), id_of(gone)), (expected, Some(8)));
     }
 
     #[test]

@@ -124,7 +124,7 @@ mod tests {
         after(&mut tracker, &[subscribed("e", 4), Event::PriceUpdate(update(5))]);
         tracker.reconnected();
         assert_eq!(after(&mut tracker, &[subscribed("e", 90)]), Some(("e".to_owned(), 5)));
-        let events = [Event::Resumed { from: 6, to: 90 }, Event::PriceUpdate(update(6))];
+        let events = [Event::Resumed { from: 5, to: 90 }, Event::PriceUpdate(update(6))];
         assert_eq!(after(&mut tracker, &events), Some(("e".to_owned(), 6)));
     }
 
@@ -133,7 +133,7 @@ mod tests {
         let mut tracker = Tracker::default();
         after(&mut tracker, &[subscribed("e", 5)]);
         tracker.reconnected();
-        let gap = Event::Gap { from: 6, to: 80, history_url: None };
+        let gap = Event::Gap { from: 5, to: 80, history_url: None };
         assert_eq!(after(&mut tracker, &[subscribed("e", 90), gap]), Some(("e".to_owned(), 80)));
     }
 

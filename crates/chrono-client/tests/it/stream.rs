@@ -40,6 +40,11 @@ async fn say(socket: &mut Socket, message: Value) {
     socket.send(Message::text(message.to_string())).await.unwrap();
 }
 
+fn subscribed(id: &Value, symbols: &[&str]) -> Value {
+    json!({"type": "subscribed", "id": id, "symbols": symbols, "rejected": [], "epoch": "00e1",
+        "seq": 4})
+}
+
 fn update(seq: u64) -> Value {
     json!({"type": "price_update", "seq": seq, "data": {"symbol": "BTC/USD", "price": "1.50",
         "volume": null, "source": "s", "timestamp": "2025-10-09T12:34:56.123Z"}})
@@ -55,11 +60,11 @@ async fn resumes_where_it_was_cut_off() {
         let auth = hear(&mut socket).await;
         assert_eq!(auth, json!({"action": "auth", "key": "chrono_public_secret"}));
         let subscribe = hear(&mut socket).await;
-        let expected = json!({"action": "subscribe", "symbols": ["BTC/USD"], "mode": "all"});
+        let id = &subscribe["id"];
+        let expected =
+            json!({"action": "subscribe", "id": id, "symbols": ["BTC/USD"], "mode": "all"});
         assert_eq!(subscribe, expected);
-        let ack = json!({"type": "subscribed", "symbols": ["BTC/USD"], "rejected": [],
-            "epoch": "00e1", "seq": 4});
-        say(&mut socket, ack).await;
+        say(&mut socket, subscribed(id, &["BTC/USD"])).await;
         say(&mut socket, update(5)).await;
         drop(socket);
 
@@ -67,7 +72,7 @@ async fn resumes_where_it_was_cut_off() {
         hear(&mut socket).await;
         let subscribe = hear(&mut socket).await;
         assert_eq!((&subscribe["epoch"], &subscribe["since"]), (&json!("00e1"), &json!(5)));
-        say(&mut socket, json!({"type": "resumed", "from": 6, "to": 6})).await;
+        say(&mut socket, json!({"type": "resumed", "from": 5, "to": 6})).await;
         say(&mut socket, update(6)).await;
         socket
     });
@@ -80,7 +85,7 @@ async fn resumes_where_it_was_cut_off() {
     let cut = stream.next().await.unwrap_err();
     assert!(cut.is_retryable(), "{cut}");
     stream.resume().await.unwrap();
-    assert_eq!(stream.next().await.unwrap(), Event::Resumed { from: 6, to: 6 });
+    assert_eq!(stream.next().await.unwrap(), Event::Resumed { from: 5, to: 6 });
     assert!(matches!(stream.next().await.unwrap(), Event::PriceUpdate(_)));
     assert_eq!(stream.position().map(|position| position.seq), Some(6));
     server.join_next().await.unwrap().unwrap();
@@ -103,6 +108,78 @@ async fn tells_the_close_code() {
         matches!(&fault, ClientError::Closed { code: Some(4401), reason } if reason == "key revoked"),
         "{fault}"
     );
+    assert!(!fault.is_retryable(), "a revoked key stays one");
+    server.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_resume_asks_for_what_was_taken_and_then_for_what_was_not_answered() {
+    let (listener, client) = listen().await;
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let (mut socket, _path) = accept(&listener).await;
+        hear(&mut socket).await;
+        let [some, all, late] =
+            [hear(&mut socket).await, hear(&mut socket).await, hear(&mut socket).await];
+        say(&mut socket, subscribed(&some["id"], &["A/X", "B/X"])).await;
+        let refusal = json!({"type": "error", "id": all["id"], "code": "TOO_MANY_SYMBOLS",
+            "message": "at most 1024 symbols"});
+        say(&mut socket, refusal).await;
+        say(&mut socket, update(5)).await;
+        drop(socket);
+
+        let (mut socket, _path) = accept(&listener).await;
+        hear(&mut socket).await;
+        let resume = hear(&mut socket).await;
+        assert_eq!((&resume["symbols"], &resume["since"]), (&json!(["A/X", "B/X"]), &json!(5)));
+        assert_eq!(hear(&mut socket).await, late, "it is new, so it resumes nothing");
+        socket
+    });
+
+    let mut stream = client.stream(StreamOptions::default()).await.unwrap();
+    stream.subscribe(&["b-x", "nonsense", "A/X"]).await.unwrap();
+    stream.subscribe(&vec!["C/X"; 1_025]).await.unwrap();
+    stream.subscribe(&["D/X"]).await.unwrap();
+    while stream.next().await.is_ok() {}
+    stream.resume().await.unwrap();
+    server.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_follows_nothing_keeps_no_position_of_an_earlier_epoch() {
+    let (listener, client) = listen().await;
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let (mut socket, _path) = accept(&listener).await;
+        hear(&mut socket).await;
+        let id = hear(&mut socket).await["id"].take();
+        say(&mut socket, subscribed(&id, &["A/X"])).await;
+        say(&mut socket, update(5)).await;
+        let gone = json!({"type": "unsubscribed", "id": hear(&mut socket).await["id"],
+            "symbols": ["A/X"], "rejected": [], "seq": 5});
+        say(&mut socket, gone).await;
+        drop(socket);
+
+        let (mut socket, _path) = accept(&listener).await;
+        hear(&mut socket).await;
+        let subscribe = hear(&mut socket).await;
+        assert_eq!((&subscribe["symbols"], &subscribe["since"]), (&json!(["B/X"]), &Value::Null));
+        let mut answer = subscribed(&subscribe["id"], &["B/X"]);
+        answer["epoch"] = json!("00e2");
+        say(&mut socket, answer).await;
+        say(&mut socket, update(2)).await;
+        socket
+    });
+
+    let mut stream = client.stream(StreamOptions::default()).await.unwrap();
+    stream.subscribe(&["A/X"]).await.unwrap();
+    stream.unsubscribe(&["A/X"]).await.unwrap();
+    while stream.next().await.is_ok() {}
+    stream.resume().await.unwrap();
+    stream.subscribe(&["B/X"]).await.unwrap();
+    while !matches!(stream.next().await.unwrap(), Event::PriceUpdate(_)) {}
+    let position = stream.position().map(|position| (position.epoch.as_str(), position.seq));
+    assert_eq!(position, Some(("00e2", 2)));
     server.join_next().await.unwrap().unwrap();
 }
 

@@ -51,15 +51,14 @@ impl Hub {
         if entry.first > head.next() {
             self.skip_to(Seq(entry.first.0 - 1), book);
         }
-        let frames =
-            self.encoder.lock().unwrap_or_else(PoisonError::into_inner).encode(entry, head);
-        let mut wakers = Vec::new();
-        for frame in frames {
+        let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        // Woken after the whole entry: the ticks of one commit share a write.
+        let mut wakers = Wakers::default();
+        for frame in encoder.encode(entry, head) {
             // The lock is taken anew for each frame, so that clients that come or catch up wait for one at most.
             self.lock().admit(&Arc::new(frame), self.settings.queue_frames_max, &mut wakers);
         }
-        // Woken after the whole entry: the ticks of one commit share a write.
-        wakers.into_iter().for_each(Waker::wake);
+        drop(wakers);
         let lag = self.clock.now().since(entry.published_at);
         self.lock().bus = BusHealth::Reading(lag);
     }
@@ -88,11 +87,10 @@ impl Hub {
     pub(super) fn finish_fan_out(&self) {
         let mut core = self.lock();
         let unfinished: Vec<_> = core.ring.after(core.head).cloned().collect();
-        let mut wakers = Vec::new();
+        let mut wakers = Wakers::default();
         for frame in unfinished {
             core.fan_out(&frame, self.settings.queue_frames_max, &mut wakers);
         }
-        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn note_failing(&self) {
@@ -104,18 +102,28 @@ impl Hub {
     }
 }
 
+/// Whom to wake, which is done when this is dropped: a panic amid a fan-out forgets nobody.
+#[derive(Debug, Default)]
+struct Wakers(Vec<Waker>);
+
+impl Drop for Wakers {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
+    }
+}
+
 impl Core {
-    fn admit(&mut self, frame: &Arc<Frame>, queue_max: usize, wakers: &mut Vec<Waker>) {
+    fn admit(&mut self, frame: &Arc<Frame>, queue_max: usize, wakers: &mut Wakers) {
         self.ring.push(Arc::clone(frame));
         self.fan_out(frame, queue_max, wakers);
     }
 
-    fn fan_out(&mut self, frame: &Arc<Frame>, queue_max: usize, wakers: &mut Vec<Waker>) {
+    fn fan_out(&mut self, frame: &Arc<Frame>, queue_max: usize, wakers: &mut Wakers) {
         self.values.apply(frame);
         #[cfg(feature = "failpoints")]
         chrono_storage::failpoint::hit("mid_fan_out");
         let outboxes = self.registry.subscribers(&frame.symbol);
-        wakers.extend(outboxes.filter_map(|outbox| outbox.offer(frame, queue_max)));
+        wakers.0.extend(outboxes.filter_map(|outbox| outbox.offer(frame, queue_max)));
         self.head = frame.seq;
     }
 }
@@ -125,5 +133,35 @@ pub(super) fn seed(encoder: &mut Encoder, values: &mut Values, book: &LatestBook
     for entry in book.entries() {
         entry.by_source.iter().for_each(|stored| encoder.note(stored));
         values.seed(&Arc::new(encoder.seed(head, &entry.newest)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_panic_amid_a_fan_out_forgets_nobody_who_was_to_be_woken() {
+        let bell = Arc::new(Bell::default());
+        let cut_short = catch_unwind(AssertUnwindSafe(|| {
+            let mut wakers = Wakers::default();
+            wakers.0.extend([(); 2].map(|()| Waker::from(Arc::clone(&bell))));
+            panic!("amid it");
+        }));
+        assert!(cut_short.is_err());
+        assert_eq!(bell.0.load(Ordering::SeqCst), 2);
     }
 }

@@ -428,7 +428,7 @@ fn every_reason_a_peer_can_be_told_has_its_words() {
         (CloseReason::Unauthorized, Some(4401), Some("UNAUTHORIZED")),
         (CloseReason::KeyGone, Some(4401), Some("UNAUTHORIZED")),
         (CloseReason::TooManyMessages, Some(1008), Some("RATE_LIMIT_EXCEEDED")),
-        (CloseReason::TooManyRequests, Some(1008), Some("RATE_LIMIT_EXCEEDED")),
+        (CloseReason::TooManyRequests, Some(1013), Some("RATE_LIMIT_EXCEEDED")),
         (CloseReason::TooManyConnections, Some(1013), Some("TOO_MANY_CONNECTIONS")),
         (CloseReason::AnswersUnread, Some(1008), None),
         (CloseReason::NoProgress, None, None),

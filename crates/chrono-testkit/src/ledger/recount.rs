@@ -84,6 +84,7 @@ impl From<Figures> for RangeCandle {
             close: figures.close,
             volume: figures.volume,
             num_feeds: figures.num_feeds,
+            vwap: None,
             status: None,
         }
     }

@@ -51,7 +51,7 @@ async fn a_key_is_counted_wherever_it_comes() {
     let mut third = Client::try_connect(desk.address, "").await.unwrap();
     third.say(&auth).await;
     let (told, code) = third.ending().await;
-    assert_eq!((&told[0]["code"], code), (&"RATE_LIMIT_EXCEEDED".into(), 1008));
+    assert_eq!((&told[0]["code"], code), (&"RATE_LIMIT_EXCEEDED".into(), 1013));
     let refused = Client::try_connect(desk.address, &format!("?key={PUBLIC}")).await;
     assert_eq!(refused.err().map(|status| status.as_u16()), Some(429));
     for client in [&mut first, &mut second] {

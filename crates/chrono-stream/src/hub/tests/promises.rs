@@ -196,6 +196,18 @@ fn a_slow_client_in_mode_all_is_told_of_its_gap() {
 }
 
 #[test]
+fn a_client_that_gave_everything_up_is_sent_again_what_it_asks_for() {
+    let mut desk = Desk::new(small());
+    let client = desk.client(&["A/X"], Mode::Latest);
+    desk.publish(&[("A/X", "s", 1)]);
+    assert_eq!(drain(&client), ["1"]);
+    client.unsubscribe(&topics(&["A/X"]));
+    let resumed = Resumption::Resumed { from: Seq(0), to: Seq(1) };
+    assert_eq!(resume(&client, &["*/X"], 1, 0), Some(resumed));
+    assert_eq!(drain(&client), ["1"]);
+}
+
+#[test]
 fn a_loss_of_the_bus_is_a_gap_for_everyone() {
     let mut desk = Desk::new(small());
     let (latest, idle) = (desk.client(&["A/X"], Mode::Latest), desk.hub.connect(HERE).unwrap());

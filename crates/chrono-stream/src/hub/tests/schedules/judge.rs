@@ -173,6 +173,9 @@ impl Account {
                 assert_eq!((from, to), (request.resume.unwrap().since, judge.head()));
                 if self.spans.iter().all(|span| !span.is_open()) {
                     (self.settled, self.live, self.promised) = (from, Some(from), to);
+                    // It asked for what comes after, whether it had some of that or not.
+                    self.received.retain(|seq| *seq <= from);
+                    self.heard.retain(|seq| *seq <= from);
                 }
                 start = from;
             }
