@@ -23,8 +23,8 @@ use crate::service::Service;
 const READERS: usize = 20;
 /// Answers that each asks for and does not read: more than its own kernel takes, which is a few.
 const UNREAD: usize = 40;
-/// What may be held for each: twice what is meant, for a segment as long as a loopback's and a busy machine.
-const UNSENT_EACH_MAX: usize = 256 * 1_024;
+/// What may be held for each: what is meant, and what is on the wire, which a full receiver may drop and be sent again.
+const UNSENT_EACH_MAX: usize = 1_024 * 1_024;
 /// When the last is cut: 30 seconds after it took nothing more, and room for a busy machine.
 const CUT_WITHIN: Duration = Duration::from_secs(30 + 60);
 
