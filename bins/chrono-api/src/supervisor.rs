@@ -268,7 +268,7 @@ impl Shared {
     }
 }
 
-/// Runs a command's blocking work once, on a thread that is left to itself when the future is dropped.
+/// Runs blocking work once, on a thread that is left to itself when the future is dropped.
 #[expect(clippy::disallowed_methods, reason = "this is the supervisor")]
 pub(crate) async fn once<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,

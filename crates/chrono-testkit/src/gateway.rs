@@ -54,6 +54,7 @@ impl GatewayCommand {
             .with("PUBLIC_PAID_API_KEYS", PUBLIC_KEY)
             .with("ADMIN_API_KEYS", ADMIN_KEY)
             .with("RATE_LIMIT_INTERNAL", "100000000")
+            .with("RATE_LIMIT_WORKER", "100000000")
             .with("RATE_LIMIT_PUBLIC_PAID", "100000000")
     }
 

@@ -84,7 +84,12 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "RATE_LIMIT_INTERNAL",
         "5000",
-        "Requests a minute per internal key, and per key and worker. Too low throttles workers, too high lets one flood the store.",
+        "Requests a minute per internal key. Raise it where a fleet shares one key: too low throttles all of it, too high lets whoever holds the key flood the store.",
+    ),
+    plain(
+        "RATE_LIMIT_WORKER",
+        "5000",
+        "Requests a minute per worker_id behind one internal key. Too low throttles workers, too high lets one take what its fleet shares.",
     ),
     plain(
         "RATE_LIMIT_PUBLIC_FREE",

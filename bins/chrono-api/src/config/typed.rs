@@ -198,6 +198,7 @@ impl Reader<'_> {
     fn limits(&mut self) -> chrono_auth::Limits {
         chrono_auth::Limits {
             internal: self.limit("RATE_LIMIT_INTERNAL"),
+            worker: self.limit("RATE_LIMIT_WORKER"),
             public_free: self.limit("RATE_LIMIT_PUBLIC_FREE"),
             public_paid: self.limit("RATE_LIMIT_PUBLIC_PAID"),
         }
