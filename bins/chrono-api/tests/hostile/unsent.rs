@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::client::SOON;
-use crate::descriptors::{figure, operators, until_within};
+use crate::descriptors::{figure, until_within};
 use crate::readers::{LARGEST, LOOK_EVERY, ROWS, fill};
 use crate::service::Service;
 
@@ -30,9 +30,8 @@ const CUT_WITHIN: Duration = Duration::from_secs(30 + 60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kernel_holds_little_for_readers_that_take_nothing_and_drops_it_with_them() {
-    let operators = operators();
-    let metrics = operators.to_string();
-    let service = Service::start_with(&[("METRICS_ADDR", &metrics)]);
+    let service = Service::start_with(&[("METRICS_ADDR", "127.0.0.1:0")]);
+    let operators = service.gateway.metrics_address().unwrap();
     fill(&service);
     let address = service.gateway.address();
     let mut held = Vec::new();
