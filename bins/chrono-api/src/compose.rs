@@ -1,10 +1,10 @@
 //! The composition root: the one place that names backends, and puts a gateway together.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use anyhow::Context;
 use chrono_auth::{KeyService, Keyring, Limit};
@@ -17,7 +17,7 @@ use chrono_storage::sqlite::{self, Access, Settings as StoreSettings, SqliteStor
 use chrono_storage::{KeyStore, Store};
 use hyper::header::HeaderValue;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 
 use crate::app::App;
@@ -29,13 +29,16 @@ use crate::key_file::make_first_keys;
 use crate::priority;
 use crate::routes;
 use crate::stream::StreamService;
-use crate::supervisor::{Policy, Supervisor};
+use crate::supervisor::{self, Policy, Supervisor};
 use crate::upkeep;
 
 /// The embedded store's file in the data directory.
 const STORE_FILE: &str = "chrono.db";
 /// The threads that read the embedded store, by the names that readiness and metrics show.
 const READERS: [&str; 3] = ["store-reader-1", "store-reader-2", "store-reader-3"];
+/// Connections that the system may keep for the next accept. Too few, and bursts are refused; the system has a bound of
+/// its own for too many.
+const BACKLOG: u32 = 1_024;
 /// Failed authentications a minute of one address before it must wait.
 const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
 
@@ -43,6 +46,8 @@ const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
 pub(crate) struct Gateway {
     /// Where it listens; the port is the real one also when the configuration said 0.
     pub(crate) address: SocketAddr,
+    /// Where it serves metrics, if that is elsewhere.
+    pub(crate) metrics_address: Option<SocketAddr>,
     /// The file of the keys made at this start, if any were.
     pub(crate) made_keys: Option<PathBuf>,
     pub(crate) supervisor: Supervisor,
@@ -64,22 +69,24 @@ impl Gateway {
         config: &Config,
         clock: Arc<dyn Clock>,
         metrics: Option<PrometheusHandle>,
+        supervisor: Supervisor,
     ) -> anyhow::Result<Self> {
         // Bound first: a taken port is found before the store is touched.
-        let listener = listen(config.listen, "--port N").await?;
-        let metrics_door = match config.metrics.listen {
-            None => None,
-            Some(address) => {
-                let listener = listen(address, "--metrics-addr ADDRESS:PORT").await?;
-                Some(Door { listener, tls: None })
-            }
-        };
-        let address = listener.local_addr()?;
-        let supervisor = Supervisor::new(Arc::clone(&clock));
+        let door = Door::bind(config.listen, "--host ADDRESS or --port N")?;
+        let metrics_door = config.metrics.listen;
+        let metrics_door =
+            metrics_door.map(|address| Door::bind(address, "--metrics-addr ADDRESS:PORT"));
+        let metrics_door = metrics_door.transpose()?;
+        let (address, metrics_address) =
+            (door.address, metrics_door.as_ref().map(|door| door.address));
         let tls = start_tls(config, &supervisor)?;
         #[cfg(feature = "failpoints")]
         arm(&config.failpoints);
-        let store = open_store(server_settings(config), &supervisor, clock.as_ref())?;
+        let (settings, opening) = (server_settings(config), Arc::clone(&clock));
+        tracing::info!(%address, path = %settings.path.display(), "opening the store");
+        // It may take minutes, in which signals are to be heard.
+        let opened = supervisor::once(move || open_file(settings, opening.as_ref())).await??;
+        let store = run_lanes(opened, &supervisor);
         let base = Base {
             store: Arc::clone(&store) as Arc<dyn Store>,
             book: Arc::new(LatestBook::default()),
@@ -96,11 +103,11 @@ impl Gateway {
         );
         let app = base.start_parts(config, Arc::new(gate), metrics).await?;
         let places = Places::share_out(config.http.connections_max, metrics_door.is_some());
-        app.serve(Door { listener, tls }, &config.http, places)?;
+        app.serve(Door { tls, ..door }, &config.http, places)?;
         if let Some(door) = metrics_door {
             app.serve_metrics_apart(door, places)?;
         }
-        Ok(Self { address, made_keys, supervisor: base.supervisor, store })
+        Ok(Self { address, metrics_address, made_keys, supervisor: base.supervisor, store })
     }
 
     /// Waits until the disk has failed to sync, after which nothing is stored any more.
@@ -187,6 +194,7 @@ impl Base {
     async fn start_ingest(&self, config: &Config) -> anyhow::Result<Ingest> {
         let settings = IngestSettings {
             queue_batches: config.ingest_queue,
+            queue_bytes: config.ingest_queue_bytes,
             names: config.names,
             ..IngestSettings::default()
         };
@@ -208,10 +216,44 @@ impl Base {
     }
 }
 
-/// Where connections come in.
+/// Where connections come in; until it is opened they are refused.
 struct Door {
-    listener: TcpListener,
+    socket: TcpSocket,
+    address: SocketAddr,
+    /// What sets another address.
+    flag: &'static str,
     tls: Option<Arc<Tls>>,
+}
+
+impl Door {
+    fn bind(address: SocketAddr, flag: &'static str) -> anyhow::Result<Self> {
+        let bind = || {
+            let socket =
+                if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            let address = socket.local_addr()?;
+            io::Result::Ok(Self { socket, address, flag, tls: None })
+        };
+        bind().map_err(|fault| no_door(fault, address, flag))
+    }
+
+    fn open(self) -> anyhow::Result<(TcpListener, Option<Arc<Tls>>)> {
+        let listener = self.socket.listen(BACKLOG);
+        let listener = listener.map_err(|fault| no_door(fault, self.address, self.flag))?;
+        Ok((listener, self.tls))
+    }
+}
+
+fn no_door(fault: io::Error, address: SocketAddr, flag: &'static str) -> anyhow::Error {
+    let why = match fault.kind() {
+        io::ErrorKind::AddrInUse => "the port is taken",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+        io::ErrorKind::PermissionDenied => "it is not allowed, as ports below 1024 mostly are not",
+        _ => "the system refuses",
+    };
+    let what = format!("cannot listen on {address}: {why}; set another one with {flag}");
+    anyhow::Error::new(fault).context(what)
 }
 
 impl App {
@@ -251,9 +293,9 @@ impl App {
     ) -> anyhow::Result<()> {
         let edge =
             Edge::try_new(Arc::clone(self), routes, Arc::clone(&self.gate), origins, settings)?;
-        let mut server =
-            Server::new(door.listener, Arc::new(edge), settings, self.supervisor.clone());
-        if let Some(tls) = door.tls {
+        let (listener, tls) = door.open()?;
+        let mut server = Server::new(listener, Arc::new(edge), settings, self.supervisor.clone());
+        if let Some(tls) = tls {
             server = server.with_tls(tls);
         }
         let server = Arc::new(server);
@@ -270,14 +312,19 @@ pub(crate) fn store_file(directory: &Path) -> PathBuf {
     directory.join(STORE_FILE)
 }
 
+/// Gives what lies beside the store's file while it does not hold everything itself.
+pub(crate) fn log_file(directory: &Path) -> PathBuf {
+    directory.join(format!("{STORE_FILE}-wal"))
+}
+
 /// Opens the embedded store beside whatever else uses it, for a command of the operator.
 pub(crate) fn open_store_as_tool(
     directory: &Path,
     supervisor: &Supervisor,
     clock: &dyn Clock,
 ) -> anyhow::Result<Arc<dyn Store>> {
-    let settings = store_settings(directory);
-    Ok(open_store(StoreSettings { access: Access::Tool, ..settings }, supervisor, clock)?)
+    let settings = StoreSettings { access: Access::Tool, ..store_settings(directory) };
+    Ok(run_lanes(open_file(settings, clock)?, supervisor))
 }
 
 #[cfg(not(feature = "failpoints"))]
@@ -321,14 +368,11 @@ fn arm(failpoints: &crate::config::Failpoints) {
     }
 }
 
-/// Opens the embedded store and runs its lanes; it closes when the supervisor halts.
-fn open_store(
-    settings: StoreSettings,
+/// Runs the lanes of the embedded store; it closes when the supervisor halts.
+fn run_lanes(
+    (store, lanes): (SqliteStore, sqlite::Lanes),
     supervisor: &Supervisor,
-    clock: &dyn Clock,
-) -> anyhow::Result<Arc<SqliteStore>> {
-    make_directory(settings.path.parent().unwrap_or(Path::new(".")))?;
-    let (store, lanes) = open_file(settings, clock)?;
+) -> Arc<SqliteStore> {
     let store = Arc::new(store);
     supervisor.thread("store-writer", move || lanes.writer.run());
     for (lane, name) in lanes.readers.into_iter().zip(READERS) {
@@ -346,7 +390,7 @@ fn open_store(
             closing.close();
         }
     });
-    Ok(store)
+    store
 }
 
 /// Names the migrations that the embedded store lacks, in order.
@@ -358,18 +402,19 @@ pub(crate) fn pending_migrations(directory: &Path) -> anyhow::Result<Vec<&'stati
 
 /// Brings the embedded store's schema up to date, which opening it does.
 pub(crate) fn migrate_store(directory: &Path, clock: &dyn Clock) -> anyhow::Result<()> {
-    make_directory(directory)?;
     let settings =
         StoreSettings { access: Access::Tool, ..StoreSettings::new(directory.join(STORE_FILE)) };
     drop(open_file(settings, clock)?);
     Ok(())
 }
 
+/// Opens or makes the embedded store, and the directory in which it lies.
 fn open_file(
     settings: StoreSettings,
     clock: &dyn Clock,
 ) -> anyhow::Result<(SqliteStore, sqlite::Lanes)> {
     let path = settings.path.clone();
+    make_directory(path.parent().unwrap_or(Path::new(".")))?;
     SqliteStore::open(settings, clock).with_context(|| {
         format!("cannot open the store {}; --data-dir DIR names another place", path.display())
     })
@@ -398,13 +443,6 @@ fn start_tls(config: &Config, supervisor: &Supervisor) -> anyhow::Result<Option<
         async move { tls.follow().await }
     });
     Ok(Some(tls))
-}
-
-/// Binds an address; `flag` is what sets another one.
-async fn listen(address: SocketAddr, flag: &'static str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}; is the port taken? Set another one with {flag}")
-    })
 }
 
 fn origins(http: &HttpConfig) -> Origins {

@@ -46,7 +46,7 @@ pub(crate) async fn run(sources: &Sources, out: &mut dyn Write) -> anyhow::Resul
     let config = config::load(&own_settings(sources, &keys))?;
     anyhow::ensure!(config.tls.is_none(), "the demo speaks plain HTTP: leave --tls-cert away");
     claim(&config.data_dir)?;
-    let gateway = start(&config).await?;
+    let Some(gateway) = start(&config, &mut signals).await? else { return Ok(()) };
     write_greeting(out, gateway.address, &keys, &config.data_dir)?;
     let simulation = Simulation {
         gateway: local(gateway.address),

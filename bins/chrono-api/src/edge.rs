@@ -22,7 +22,6 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use chrono_auth::Decision;
 use chrono_domain::Clock;
 use futures_util::FutureExt;
 use hyper::body::Incoming;
@@ -38,7 +37,7 @@ use visit::Visit;
 pub use call::Call;
 pub use cors::Origins;
 pub use error::{ApiError, Details, ErrorCode, ItemFault};
-pub use gate::Gate;
+pub use gate::{Gate, Quota};
 pub use query::Query;
 pub use reply::{Reply, json, json_bytes, with_type};
 pub use request_id::RequestId;
@@ -94,8 +93,8 @@ impl<A: Send + Sync + 'static> Edge<A> {
         };
         self.gate.admit(route, call.request(), call.peer(), passage)?;
         call.enter(passage.principal.clone());
-        if passage.decision.is_some_and(|decision| !decision.allowed) {
-            return Err(ApiError::rate_limited(passage.decision));
+        if let Some(quota) = passage.quota.filter(|quota| !quota.allows()) {
+            return Err(ApiError::rate_limited(quota));
         }
         #[cfg(feature = "failpoints")]
         chrono_storage::failpoint::hit("handler");
@@ -107,15 +106,15 @@ impl<A: Send + Sync + 'static> Edge<A> {
         &self,
         endpoint: &Endpoint<A>,
         asked: &Asked,
-        decision: Option<Decision>,
+        quota: Option<Quota>,
         response: &mut Reply,
     ) {
         let headers = response.headers_mut();
         headers.reserve(HEADERS_USUAL);
         headers.insert(REQUEST_ID, asked.id.header());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if let Some(decision) = decision {
-            limit_headers::dress(headers, decision);
+        if let Some(quota) = quota {
+            limit_headers::dress(headers, quota);
         }
         if asked.method == Method::OPTIONS {
             headers.insert(ALLOW, endpoint.allow.clone());
@@ -160,13 +159,16 @@ impl<A: Send + Sync + 'static> Answer for Edge<A> {
         let outcome = AssertUnwindSafe(self.respond(found, call, &mut passage)).catch_unwind();
         let outcome = outcome.await.unwrap_or_else(|payload| Err(panicked(&*payload)));
         let outcome = outcome.and_then(|reply| asked.charge(&share, reply));
-        let mut decision = passage.decision;
+        let mut quota = passage.quota;
         let mut response = outcome.unwrap_or_else(|fault| {
             fault.log(&asked.id);
-            decision = fault.decision().or(decision);
+            quota = fault.quota().or(quota);
             fault.into_response(&asked.id)
         });
-        self.dress(endpoint, &asked, decision, &mut response);
+        // Beside the key's, what a handler counted.
+        let own = response.extensions_mut().remove::<Quota>();
+        quota = own.map(|own| quota.map_or(own, |quota| quota.tighter(own))).or(quota);
+        self.dress(endpoint, &asked, quota, &mut response);
         visit.end(&response, passage.principal.as_ref().map(|principal| principal.key_id));
         response
     }

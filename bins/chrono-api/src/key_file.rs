@@ -9,10 +9,17 @@ use anyhow::Context;
 use chrono_auth::{CreatedKey, KeyOrder, KeyService, Role, Tier};
 use secrecy::ExposeSecret;
 
+#[cfg(feature = "failpoints")]
+use chrono_storage::failpoint::hit;
+
+/// Marks a place where a test build may end the process.
+#[cfg(not(feature = "failpoints"))]
+const fn hit(_place: &str) {}
+
 /// Makes a key of each role, writes them to `keys.txt`, readable by its owner only, and gives its path.
 ///
-/// The file is on the disk before the first hash is stored: a start that breaks off in between makes a new set, and no
-/// key exists that nobody can read.
+/// The file is on the disk before the hashes are stored, all in one commit: a start that breaks off before that makes a
+/// new set, and the file never holds a key that opens nothing beside one that does.
 pub(crate) async fn make_first_keys(
     keys: &KeyService,
     directory: &Path,
@@ -28,11 +35,12 @@ pub(crate) async fn make_first_keys(
     }
     let path = directory.join("keys.txt");
     write_private(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-    for (role, key) in roles.into_iter().zip(&made) {
-        let order =
-            KeyOrder { role, tier: Tier::Free, client: "first start".to_owned(), not_after: None };
-        keys.store_made(key, order).await?;
-    }
+    hit("first_keys_before_store");
+    let order = |role| {
+        let client = "first start".to_owned();
+        KeyOrder { role, tier: Tier::Free, client, not_after: None }
+    };
+    keys.store_made(made.iter().zip(roles.map(order)).collect()).await?;
     Ok(path)
 }
 
@@ -50,7 +58,10 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let mut file = options.open(&fresh)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&fresh, path)
+    hit("first_keys_before_rename");
+    fs::rename(&fresh, path)?;
+    // Else a power cut may take the name away, after the keys were stored that stand nowhere else.
+    fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 mod json_line;
 mod log_queue;
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
@@ -11,6 +12,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
+use crate::supervisor;
 use json_line::JsonLine;
 
 pub use log_queue::LogQueue;
@@ -26,19 +28,43 @@ const TICKS: [f64; 6] = [1.0, 10.0, 100.0, 1_000.0, 3_000.0, 10_000.0];
 /// How often the exporter folds what was recorded; without it memory grows between scrapes.
 pub const UPKEEP: Duration = Duration::from_secs(5);
 
+/// How long the end waits for whoever reads standard error. Too short, and a busy one misses why it ended; too long, and
+/// one who has stalled holds up the promises of a stop.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// The lines that wait, of which there is one queue as there is one standard error.
+static LOGS: OnceLock<LogQueue> = OnceLock::new();
+
 /// Starts logging to standard error; gives the queue in which lines wait once something runs it.
 ///
 /// # Errors
 /// When the filter is wrong, or logging was started before.
 pub fn start_logs(log: &LogConfig) -> anyhow::Result<LogQueue> {
-    let (filter, queue) = (EnvFilter::try_new(&log.filter)?, LogQueue::default());
+    let (filter, queue) = (EnvFilter::try_new(&log.filter)?, LOGS.get_or_init(LogQueue::default));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue.clone());
     let started = match log.format {
         LogFormat::Json => logs.event_format(JsonLine::new()).try_init(),
-        LogFormat::Pretty => logs.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Pretty => logs.with_ansi(io::stderr().is_terminal()).try_init(),
     };
     started.map_err(|broken| anyhow::anyhow!(broken))?;
-    Ok(queue)
+    // The default writes by itself: while nobody reads, a thread that panics would never come back.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panicked")));
+    Ok(queue.clone())
+}
+
+/// Writes, before the process ends, what waits of the log and then a message for people, if whoever reads takes it soon.
+pub(crate) fn say_last(words: &str) {
+    if words.is_empty() && LOGS.get().is_none() {
+        return;
+    }
+    let words = words.to_owned();
+    supervisor::within(LAST_WORDS, move || {
+        if let Some(logs) = LOGS.get() {
+            logs.write_out();
+        }
+        // Nobody is left to tell when standard error is gone.
+        drop(io::stderr().write_all(words.as_bytes()));
+    });
 }
 
 /// Starts keeping metrics.

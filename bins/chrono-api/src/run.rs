@@ -9,7 +9,7 @@ use chrono_sql::ReadError;
 use crate::cli::{self, Action, Invocation, Shown};
 use crate::config::{self, Faults};
 use crate::serve::SyncFailed;
-use crate::{demo, keys_command, migrate, reading, serve};
+use crate::{demo, keys_command, migrate, observe, reading, serve};
 
 /// Exit code of a wrong configuration or command line (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
@@ -26,15 +26,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write) -
             return if stop.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    match act(&cli::invocation(&matches), out) {
-        Ok(code) => code,
+    let (code, words) = match act(&cli::invocation(&matches), out) {
+        Ok(code) => (code, String::new()),
         // Whoever read has seen enough, as `head` does.
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            drop(writeln!(std::io::stderr(), "chrono-api: {error:#}"));
-            exit_code(&error)
-        }
-    }
+        Err(error) if is_closed_pipe(&error) => (ExitCode::SUCCESS, String::new()),
+        Err(error) => (exit_code(&error), format!("chrono-api: {error:#}\n")),
+    };
+    observe::say_last(&words);
+    code
 }
 
 fn exit_code(error: &anyhow::Error) -> ExitCode {
@@ -65,9 +64,9 @@ fn act(invocation: &Invocation, out: &mut dyn Write) -> anyhow::Result<ExitCode>
         }
         Action::Serve => {
             let config = config::load(sources)?;
-            runtime()?.block_on(serve::serve(&config))?;
+            run_gateway(serve::serve(&config))?;
         }
-        Action::Demo => runtime()?.block_on(demo::run(sources, out))?,
+        Action::Demo => run_gateway(demo::run(sources, out))?,
         Action::Keys(action) => {
             let config = config::load(sources)?;
             runtime()?.block_on(keys_command::run(&config, action, out))?;
@@ -81,6 +80,14 @@ fn act(invocation: &Invocation, out: &mut dyn Write) -> anyhow::Result<ExitCode>
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a gateway; a store that is still being opened does not hold up its end.
+fn run_gateway(gateway: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(gateway);
+    runtime.shutdown_background();
+    ended
 }
 
 /// Starts what asynchronous work runs on.

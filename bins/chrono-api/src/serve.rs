@@ -1,13 +1,13 @@
 //! Running a gateway until it is told to stop.
 
-use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_domain::{Clock, SystemClock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::compose::Gateway;
+use crate::compose::{self, Gateway};
 use crate::config::Config;
 use crate::demo::MARKER;
 use crate::observe::{self, LogQueue};
@@ -45,19 +45,41 @@ impl StopSignals {
     }
 }
 
-/// Starts logs and metrics, and the gateway.
-pub(crate) async fn start(config: &Config) -> anyhow::Result<Gateway> {
+/// Starts logs and metrics, and the gateway; a signal that comes before it listens ends it, and there is none.
+pub(crate) async fn start(
+    config: &Config,
+    signals: &mut StopSignals,
+) -> anyhow::Result<Option<Gateway>> {
     let logs = observe::start_logs(&config.log)?;
     let metrics = if config.metrics.enabled { Some(observe::start_metrics()?) } else { None };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let gateway = Gateway::start(config, clock, metrics).await?;
-    write_logs_apart(logs, &gateway.supervisor);
+    let supervisor = Supervisor::new(Arc::clone(&clock));
+    write_logs_apart(logs, &supervisor);
+    let gateway = tokio::select! {
+        gateway = Gateway::start(config, clock, metrics, supervisor.clone()) => gateway?,
+        _ = signals.next() => {
+            stop(&supervisor).await?;
+            say_cut(&config.data_dir);
+            return Ok(None);
+        }
+    };
     let tls = config.tls.is_some();
-    tracing::info!(address = %gateway.address, tls, data_dir = %config.data_dir.display(), "listening");
+    let metrics_address = gateway.metrics_address.map(tracing::field::display);
+    tracing::info!(address = %gateway.address, metrics_address, tls, data_dir = %config.data_dir.display(), "listening");
     if let Some(path) = &gateway.made_keys {
         tracing::info!(path = %path.display(), "no key was configured: a first set was made, read it there");
     }
-    Ok(gateway)
+    Ok(Some(gateway))
+}
+
+/// Says that a start was cut, and what it may leave.
+fn say_cut(data_dir: &Path) {
+    tracing::info!("stopped before the start was done; the next one begins it again");
+    let log_file = compose::log_file(data_dir);
+    if log_file.metadata().is_ok_and(|file| file.len() > 0) {
+        let path = log_file.display();
+        tracing::error!(%path, "the start was cut: keep this file with the database");
+    }
 }
 
 /// Lets a thread write the log, until nothing else runs.
@@ -88,7 +110,7 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
         dir = config.data_dir.display()
     );
     let mut signals = StopSignals::listen()?;
-    let gateway = start(config).await?;
+    let Some(gateway) = start(config, &mut signals).await? else { return Ok(()) };
     run_to_the_end(&gateway, &mut signals).await
 }
 
@@ -104,15 +126,15 @@ pub(crate) async fn run_to_the_end(
         _ = signals.next() => {}
         () = gateway.sync_failed() => {}
     }
-    stop(gateway).await?;
+    stop(&gateway.supervisor).await?;
     if gateway.is_synced() { Ok(()) } else { Err(SyncFailed.into()) }
 }
 
-/// Drains and halts a gateway; a further signal ends the process at once.
-async fn stop(gateway: &Gateway) -> anyhow::Result<()> {
+/// Drains and halts what runs; a further signal ends the process at once.
+async fn stop(supervisor: &Supervisor) -> anyhow::Result<()> {
     tracing::info!("stopping");
     tokio::select! {
-        unfinished = gateway.supervisor.shutdown(DRAIN) => {
+        unfinished = supervisor.shutdown(DRAIN) => {
             // Everything acknowledged is on the disk: what is left can only be work that nobody waits for.
             if !unfinished.is_empty() {
                 tracing::warn!(tasks = unfinished.join(", "), "did not end in time");
@@ -122,7 +144,7 @@ async fn stop(gateway: &Gateway) -> anyhow::Result<()> {
         }
         told_again = told_again() => {
             told_again?;
-            drop(writeln!(std::io::stderr(), "chrono-api: stopped at once by a second signal"));
+            observe::say_last("chrono-api: stopped at once by a second signal\n");
             // Returning would take the runtime away under threads that are at work, and they would panic.
             std::process::exit(1)
         }

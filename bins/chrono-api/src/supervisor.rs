@@ -9,6 +9,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -267,12 +268,23 @@ impl Shared {
     }
 }
 
-/// Runs a command's blocking work once, on a thread that is left to itself when the future is dropped.
+/// Runs blocking work once, on a thread that is left to itself when the future is dropped.
 #[expect(clippy::disallowed_methods, reason = "this is the supervisor")]
 pub(crate) async fn once<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, JoinError> {
     tokio::task::spawn_blocking(work).await
+}
+
+/// Runs the last work of a process on a thread that is left to itself when it takes longer; tells whether it ended.
+pub(crate) fn within(time: Duration, work: impl FnOnce() + Send + 'static) -> bool {
+    let (working, worked) = sync_channel::<()>(0);
+    let body = move || {
+        work();
+        drop(working);
+    };
+    let spawned = thread::Builder::new().name("last-words".to_owned()).spawn(body);
+    spawned.is_ok() && worked.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
 }
 
 /// The only place in the program where work that goes on is handed to the runtime.

@@ -2,7 +2,7 @@
 //!
 //! Without a sanitizer `cargo fuzz` asks for nothing that stable does not have; what a sanitizer would find needs
 //! `unsafe`, which the workspace forbids. What a run learns stays under `target/fuzz`, for the next one to begin with;
-//! the seeds under `fuzz/seeds` are written by hand. An input that fails is kept under `fuzz/artifacts`.
+//! what every run begins with is under `fuzz/seeds`. An input that fails is kept under `fuzz/artifacts`.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

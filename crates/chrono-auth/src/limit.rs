@@ -38,8 +38,10 @@ impl Limit {
 /// Too high, and one client takes the capacity of all; too low, and honest clients are turned away at their peaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Of an internal key, and of each worker behind it.
+    /// Of an internal key, whatever the number of workers behind it.
     pub internal: Limit,
+    /// Of each worker behind an internal key.
+    pub worker: Limit,
     /// Of a public key of the free tier.
     pub public_free: Limit,
     /// Of a public key of the paid tier.
@@ -59,10 +61,15 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// The specification's: 5,000, 1,000 and 10,000.
+    /// The specification's: 5,000 for both of workers, 1,000 and 10,000.
     fn default() -> Self {
         let limit = |requests| Limit(NonZeroU32::new(requests).unwrap_or(NonZeroU32::MIN));
-        Self { internal: limit(5_000), public_free: limit(1_000), public_paid: limit(10_000) }
+        Self {
+            internal: limit(5_000),
+            worker: limit(5_000),
+            public_free: limit(1_000),
+            public_paid: limit(10_000),
+        }
     }
 }
 
@@ -104,7 +111,8 @@ pub struct Decision {
 ///
 /// The counts are a sliding-window counter ([`window::decide`]). Only this minute's and the last minute's are kept, in
 /// two maps that change places, so nothing idle lingers. Beyond the bound, buckets not seen this minute share one
-/// count: memory stays bounded and nobody passes more for it.
+/// count, which weighs on whoever may have been in it for a minute more: memory stays bounded and nobody passes more
+/// for it.
 #[derive(Debug)]
 pub struct RateLimiter {
     clock: Arc<dyn Clock>,
@@ -172,12 +180,9 @@ impl Shard {
 
     fn count(&mut self, bucket: Bucket, at_ms: u64, limit: Limit, buckets_max: usize) -> Decision {
         let full = self.now.len() >= buckets_max && !self.now.contains_key(&bucket);
-        let (last, now) = if full {
-            (self.last_others, &mut self.now_others)
-        } else {
-            let last = self.last.get(&bucket).copied().unwrap_or(0);
-            (last, self.now.entry(bucket).or_insert(0))
-        };
+        // Whoever was not counted apart in the last minute may have passed all that the others did.
+        let last = self.last.get(&bucket).copied().unwrap_or(self.last_others);
+        let now = if full { &mut self.now_others } else { self.now.entry(bucket).or_insert(0) };
         let decision = window::decide(last, *now, at_ms, limit);
         *now = now.saturating_add(u32::from(decision.allowed));
         decision

@@ -91,42 +91,26 @@ impl KeyService {
     /// [`KeyError`]; nothing was made, unless the store could not tell.
     pub async fn create(&self, order: KeyOrder) -> Result<CreatedKey, KeyError> {
         let made = CreatedKey::unstored(order.role)?;
-        self.store_made(&made, order).await?;
+        self.store_made(vec![(&made, order)]).await?;
         Ok(made)
     }
 
-    /// Stores a key that was made of the order's role, so that it opens something from now on.
+    /// Stores keys that were made of their orders' roles, all or none, so that they open something from now on.
     ///
     /// # Errors
     /// As [`KeyService::create`].
-    pub async fn store_made(&self, made: &CreatedKey, order: KeyOrder) -> Result<(), KeyError> {
+    pub async fn store_made(&self, made: Vec<(&CreatedKey, KeyOrder)>) -> Result<(), KeyError> {
         let now = self.clock.now();
-        if !is_client(&order.client) {
-            return Err(KeyError::Client);
+        let held = self.store.keys().await?;
+        let mut ordered = Vec::with_capacity(made.len());
+        for (key, order) in made {
+            ordered.push(stored(key, order, now, held.iter().chain(&ordered))?);
         }
-        if order.not_after.is_some_and(|not_after| not_after <= now) {
-            return Err(KeyError::Expired);
-        }
-        let same = |key: &&StoredKey| {
-            key.client == order.client && key.role == order.role.as_str() && is_live(key, now)
-        };
-        if self.store.keys().await?.iter().filter(same).count() >= LIVE_KEYS_MAX {
-            return Err(KeyError::TwoLive);
-        }
-        let tier = (order.role == Role::Public).then(|| order.tier.as_str().to_owned());
-        let stored = StoredKey {
-            id: made.id.to_string(),
-            hash: made.hash,
-            role: order.role.as_str().to_owned(),
-            tier,
-            client: order.client,
-            created_at: now,
-            not_after: order.not_after,
-            revoked_at: None,
-        };
-        self.store.put_key(stored).await?;
+        self.store.put_keys(ordered.clone()).await?;
         self.refresh().await?;
-        tracing::info!(key = %made.id, role = order.role.as_str(), "key created");
+        for key in ordered {
+            tracing::info!(key = key.id, role = key.role, "key created");
+        }
         Ok(())
     }
 
@@ -216,6 +200,38 @@ impl std::fmt::Debug for KeyService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KeyService").field("keyring", &self.keyring).finish_non_exhaustive()
     }
+}
+
+/// Makes a record of a key beside those that there are.
+fn stored<'a>(
+    made: &CreatedKey,
+    order: KeyOrder,
+    now: Timestamp,
+    held: impl Iterator<Item = &'a StoredKey>,
+) -> Result<StoredKey, KeyError> {
+    if !is_client(&order.client) {
+        return Err(KeyError::Client);
+    }
+    if order.not_after.is_some_and(|not_after| not_after <= now) {
+        return Err(KeyError::Expired);
+    }
+    let same = |key: &&StoredKey| {
+        key.client == order.client && key.role == order.role.as_str() && is_live(key, now)
+    };
+    if held.filter(same).count() >= LIVE_KEYS_MAX {
+        return Err(KeyError::TwoLive);
+    }
+    let tier = (order.role == Role::Public).then(|| order.tier.as_str().to_owned());
+    Ok(StoredKey {
+        id: made.id.to_string(),
+        hash: made.hash,
+        role: order.role.as_str().to_owned(),
+        tier,
+        client: order.client,
+        created_at: now,
+        not_after: order.not_after,
+        revoked_at: None,
+    })
 }
 
 fn is_live(key: &StoredKey, now: Timestamp) -> bool {

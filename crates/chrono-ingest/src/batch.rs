@@ -40,8 +40,8 @@ pub struct ParsedBatch {
 enum Refused {
     /// A tick whose time is too far ahead.
     Early(Tick),
-    /// The fields of a feed of the wrong form, as the fingerprint reads them.
-    Malformed(Vec<u8>),
+    /// The digest of a feed of the wrong form.
+    Malformed([u8; 32]),
 }
 
 impl ParsedBatch {
@@ -66,7 +66,7 @@ impl ParsedBatch {
         for index in 0..self.ticks.len() + self.refused.len() {
             match refused.next_if(|(place, _)| *place == index) {
                 Some((_, Refused::Early(tick))) => fingerprint.tick(tick),
-                Some((_, Refused::Malformed(sent))) => fingerprint.bytes(sent),
+                Some((_, Refused::Malformed(sent))) => fingerprint.malformed(sent),
                 None => ticks.next().into_iter().for_each(|tick| fingerprint.tick(tick)),
             }
         }
@@ -157,7 +157,7 @@ impl Verdicts {
             Ok(tick) => self.ticks.push(tick),
             Err(fault) => {
                 self.faults.push(*fault);
-                self.refused.push((index, Refused::Malformed(Fingerprint::of_malformed(feed))));
+                self.refused.push((index, Refused::Malformed(feed.digest())));
             }
         }
     }
@@ -235,7 +235,7 @@ impl<'de> Visitor<'de> for FeedsSeed {
         f.write_str("an array of feeds")
     }
 
-    visit_scalars!(found => Ok(Feeds::Odd(found)));
+    visit_scalars!(self, found => Ok(Feeds::Odd(found)));
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Feeds<'de>, A::Error> {
         let capacity = seq.size_hint().unwrap_or(0).min(FEEDS_MAX);
@@ -255,8 +255,7 @@ impl<'de> Visitor<'de> for FeedsSeed {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Feeds<'de>, A::Error> {
-        Drain::default().visit_map(map)?;
-        Ok(Feeds::Odd(Scalar::Object))
+        Scalar::of_object(map).map(Feeds::Odd)
     }
 }
 

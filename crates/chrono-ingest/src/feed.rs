@@ -6,6 +6,7 @@ use chrono_domain::{Price, Source, Symbol, Tick, Timestamp, Volume};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::error::FeedFault;
+use crate::fingerprint::Sent;
 use crate::metadata::{Canonical, Found, FoundSeed};
 use crate::scalar::{Drain, Scalar, visit_scalars};
 
@@ -20,6 +21,8 @@ pub(crate) struct RawFeed<'a> {
     pub(crate) metadata: Option<Found>,
     pub(crate) unknown_fields: u32,
     twice: Option<&'static str>,
+    /// What was sent for fields that came again.
+    overwritten: Option<Box<Sent>>,
     not_an_object: Option<Scalar<'a>>,
 }
 
@@ -43,7 +46,7 @@ impl<'de> Visitor<'de> for FeedSeed<'_, 'de> {
         f.write_str("a feed object")
     }
 
-    visit_scalars!(found => Ok(RawFeed::odd(found)));
+    visit_scalars!(self, found => Ok(RawFeed::odd(found)));
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawFeed<'de>, A::Error> {
         let mut feed = RawFeed::default();
@@ -57,8 +60,9 @@ impl<'de> Visitor<'de> for FeedSeed<'_, 'de> {
                 "metadata" => {
                     let found =
                         map.next_value_seed(FoundSeed { canonical: &mut *self.canonical })?;
-                    if feed.metadata.replace(found).is_some() {
+                    if let Some(first) = feed.metadata.replace(found) {
                         feed.twice.get_or_insert("metadata");
+                        feed.overwritten.get_or_insert_default().add_metadata(Some(&first));
                     }
                     continue;
                 }
@@ -68,22 +72,35 @@ impl<'de> Visitor<'de> for FeedSeed<'_, 'de> {
                     continue;
                 }
             };
-            if slot.replace(map.next_value()?).is_some() {
+            if let Some(first) = slot.replace(map.next_value()?) {
                 feed.twice.get_or_insert(name);
+                feed.overwritten.get_or_insert_default().add_field(name, Some(&first));
             }
         }
         Ok(feed)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<RawFeed<'de>, A::Error> {
-        Drain::default().visit_seq(seq)?;
-        Ok(RawFeed::odd(Scalar::Array))
+        Scalar::of_array(seq).map(RawFeed::odd)
     }
 }
 
 impl<'a> RawFeed<'a> {
     fn odd(found: Scalar<'a>) -> Self {
         Self { not_an_object: Some(found), ..Self::default() }
+    }
+
+    /// Gives SHA-256 over all that was sent of the fields that count.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut sent = self.overwritten.as_deref().cloned().unwrap_or_default();
+        sent.add_field("feed", self.not_an_object.as_ref());
+        sent.add_field("symbol", self.symbol.as_ref());
+        sent.add_field("price", self.price.as_ref());
+        sent.add_field("volume", self.volume.as_ref());
+        sent.add_field("source", self.source.as_ref());
+        sent.add_field("timestamp", self.timestamp.as_ref());
+        sent.add_metadata(self.metadata.as_ref());
+        sent.finish()
     }
 
     /// Makes the tick, or says what is wrong first.
@@ -123,7 +140,7 @@ impl<'a> RawFeed<'a> {
         let metadata = match &self.metadata {
             None | Some(Found::Absent) => None,
             Some(Found::Object(metadata)) => Some(metadata.clone()),
-            Some(Found::Bad(expected)) => {
+            Some(Found::Bad { expected, .. }) => {
                 return Err(fault("metadata", Some("another value"), expected));
             }
         };

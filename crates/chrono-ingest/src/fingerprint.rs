@@ -5,11 +5,12 @@ use std::fmt::{Display, Write as _};
 use chrono_domain::Tick;
 use sha2::{Digest, Sha256};
 
-use crate::feed::RawFeed;
+use crate::metadata::Found;
+use crate::scalar::Scalar;
 
 /// SHA-256 over a batch's feeds as they were understood, without the envelope's time and without the server's.
 ///
-/// A feed that was refused for its form counts with what was sent; a verdict that depends on the server's clock comes
+/// A feed that was refused for its form counts with all that was sent of its fields; a verdict that depends on the server's clock comes
 /// later, so a repeat has the fingerprint of the first try.
 #[derive(Default)]
 pub(crate) struct Fingerprint {
@@ -34,23 +35,13 @@ impl Fingerprint {
         self.hash.update(&parts.bytes);
     }
 
-    /// Adds a feed that was refused for its form, as [`Fingerprint::of_malformed`] gave it.
-    pub(crate) fn bytes(&mut self, malformed: &[u8]) {
-        self.hash.update(malformed);
-    }
-
-    /// Gives what of a feed that was refused for its form goes into the fingerprint: what was sent.
-    pub(crate) fn of_malformed(feed: &RawFeed<'_>) -> Vec<u8> {
-        let mut parts = Parts::default();
+    /// Adds a feed that was refused for its form, by its digest.
+    pub(crate) fn malformed(&mut self, digest: &[u8; 32]) {
+        let parts = &mut self.parts;
+        parts.bytes.clear();
         parts.add("refused");
-        for sent in [&feed.symbol, &feed.price, &feed.volume, &feed.source, &feed.timestamp] {
-            match sent {
-                Some(sent) => parts.add_shown(sent),
-                None => parts.add(""),
-            }
-        }
-        parts.add(&format!("{:?}", feed.metadata));
-        parts.bytes
+        parts.bytes.extend_from_slice(digest);
+        self.hash.update(&parts.bytes);
     }
 
     pub(crate) fn finish(self) -> [u8; 32] {
@@ -78,5 +69,80 @@ impl Parts {
         write!(shown, "{value}").unwrap_or_default();
         self.add(&shown);
         self.shown = shown;
+    }
+}
+
+/// SHA-256 over what was sent where no tick came of it: each value behind its kind, each text behind its length, so
+/// that no two read alike.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sent(Sha256);
+
+impl Sent {
+    /// Adds a field, or that there was none.
+    pub(crate) fn add_field(&mut self, name: &str, found: Option<&Scalar<'_>>) {
+        self.add(&Scalar::Text(name));
+        match found {
+            Some(found) => self.add(found),
+            None => self.0.update(b"-"),
+        }
+    }
+
+    /// Adds a field of metadata, or that there was none.
+    pub(crate) fn add_metadata(&mut self, found: Option<&Found>) {
+        self.add(&Scalar::Text("metadata"));
+        match found {
+            None => self.0.update(b"-"),
+            Some(Found::Absent) => self.add(&Scalar::Null),
+            Some(Found::Object(metadata)) => self.add(&Scalar::Text(metadata.as_str())),
+            Some(Found::Bad { sent, .. }) => self.add(&Scalar::Object(*sent)),
+        }
+    }
+
+    /// Adds a value.
+    pub(crate) fn add(&mut self, value: &Scalar<'_>) {
+        match value {
+            Scalar::Text(text) => {
+                self.0.update(b"\"");
+                self.0.update((text.len() as u64).to_be_bytes());
+                self.0.update(text);
+            }
+            Scalar::Null => self.0.update(b"n"),
+            Scalar::Bool(value) => self.0.update(if *value { b"t" } else { b"f" }),
+            Scalar::Integer(value) => {
+                self.0.update(b"i");
+                self.0.update(value.to_be_bytes());
+            }
+            Scalar::Float(value) => {
+                self.0.update(b".");
+                self.0.update(value.to_bits().to_be_bytes());
+            }
+            Scalar::Array(digest) => {
+                self.0.update(b"a");
+                self.0.update(digest);
+            }
+            Scalar::Object(digest) => {
+                self.0.update(b"o");
+                self.0.update(digest);
+            }
+        }
+    }
+
+    /// Begins an array; its values follow, then its end.
+    pub(crate) fn begin_array(&mut self) {
+        self.0.update(b"[");
+    }
+
+    /// Begins an object; its keys and values follow, then its end.
+    pub(crate) fn begin_object(&mut self) {
+        self.0.update(b"{");
+    }
+
+    /// Ends what was begun last.
+    pub(crate) fn end(&mut self) {
+        self.0.update(b"]");
+    }
+
+    pub(crate) fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
     }
 }

@@ -5,14 +5,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono_domain::Clock;
+use chrono_domain::{Clock, Tick};
 use chrono_storage::{Appended, Idempotency, IdempotencyKey, Names, NewBatch, StoreError};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::batch::ParsedBatch;
 use crate::error::{FeedFault, IngestError};
-use crate::names::{NameBook, NameLimits};
+use crate::names::{NameBook, NameLimits, NewNames, Reservation};
 use crate::tally::Tally;
 
 /// A job waits for the writer.
@@ -27,6 +27,9 @@ const GIVEN_UP: u8 = 2;
 pub struct IngestSettings {
     /// Batches that may wait for the writer. Too low refuses bursts, too high lets them wait past their deadline.
     pub queue_batches: usize,
+    /// Bytes of memory that they may hold together. Too low refuses bursts with metadata, too high lets them fill the
+    /// memory. A batch of 100 feeds takes some 20 KB, with as much metadata and as many faults as may be 1.2 MB.
+    pub queue_bytes: usize,
     /// How long a batch may take from the queue to its commit. Too low gives up on a slow disk, too high leaves
     /// workers without an answer.
     pub patience: Duration,
@@ -38,6 +41,7 @@ impl Default for IngestSettings {
     fn default() -> Self {
         Self {
             queue_batches: 1_024,
+            queue_bytes: 64 << 20,
             patience: Duration::from_secs(3),
             names: NameLimits::default(),
         }
@@ -72,23 +76,63 @@ pub(crate) type JobOutcome = Result<Appended, JobFault>;
 /// One batch on its way to the writer.
 pub(crate) struct Job {
     pub(crate) batch: Arc<NewBatch>,
-    pub(crate) reply: oneshot::Sender<JobOutcome>,
+    reply: oneshot::Sender<JobOutcome>,
+    held: Held,
     state: Arc<AtomicU8>,
+}
+
+/// What a batch holds of what is bounded, until its job has an answer.
+#[derive(Debug)]
+pub(crate) struct Held {
+    names: Reservation,
+    /// Its bytes.
+    _room: OwnedSemaphorePermit,
+}
+
+impl Held {
+    pub(crate) const fn new(names: Reservation, room: OwnedSemaphorePermit) -> Self {
+        Self { names, _room: room }
+    }
 }
 
 impl Job {
     /// Makes a job; the other half gives it up.
     pub(crate) fn new(
         batch: Arc<NewBatch>,
+        held: Held,
         reply: oneshot::Sender<JobOutcome>,
     ) -> (Self, Arc<AtomicU8>) {
         let state = Arc::new(AtomicU8::new(WAITING));
-        (Self { batch, reply, state: Arc::clone(&state) }, state)
+        (Self { batch, reply, held, state: Arc::clone(&state) }, state)
     }
 
     /// Takes the job into a commit, unless its sender gave it up.
-    pub(crate) fn take(&self) -> bool {
-        self.state.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    pub(crate) fn take(&mut self) -> bool {
+        let (from, to) = (WAITING, TAKEN);
+        let taken = self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+        if taken.is_ok() {
+            self.held.names.keep();
+        }
+        taken.is_ok()
+    }
+
+    /// Says what became of the job; if its sender went away, to nobody.
+    pub(crate) fn answer(self, outcome: JobOutcome) {
+        let Self { reply, mut held, .. } = self;
+        if !may_be_stored(&outcome) {
+            held.names.give_back();
+        }
+        // Before the sender is told, so that what it sends next finds the room.
+        drop(held);
+        drop(reply.send(outcome));
+    }
+
+    /// Tells the sender, before there is anything to tell, that the job is stored.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn answer_early(&mut self) {
+        let (nobody, _) = oneshot::channel();
+        let reply = std::mem::replace(&mut self.reply, nobody);
+        drop(reply.send(Ok(Appended::Stored(chrono_domain::Arrival(0)))));
     }
 }
 
@@ -96,7 +140,9 @@ impl Job {
 #[derive(Debug)]
 pub struct Ingest {
     jobs: mpsc::Sender<Job>,
-    names: RwLock<NameBook>,
+    /// Bytes that more batches may hold.
+    room: Arc<Semaphore>,
+    names: Arc<RwLock<NameBook>>,
     clock: Arc<dyn Clock>,
     patience: Duration,
     tally: Tally,
@@ -123,9 +169,10 @@ impl Ingest {
         trouble: Arc<Trouble>,
     ) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, receiver) = mpsc::channel(settings.queue_batches);
-        let names = RwLock::new(NameBook::new(settings.names, names));
-        let tally = Tally::default();
-        (Self { jobs, names, clock, patience: settings.patience, tally, trouble }, receiver)
+        let names = Arc::new(RwLock::new(NameBook::new(settings.names, names)));
+        let room = Arc::new(Semaphore::new(settings.queue_bytes.min(Semaphore::MAX_PERMITS)));
+        let (patience, tally) = (settings.patience, Tally::default());
+        (Self { jobs, room, names, clock, patience, tally, trouble }, receiver)
     }
 
     /// Gives how many batches wait for the writer.
@@ -152,7 +199,7 @@ impl Ingest {
         key: Option<IdempotencyKey>,
     ) -> Result<Receipt, IngestError> {
         let idempotency = key.map(|key| Idempotency { key, fingerprint: batch.fingerprint() });
-        let (batch, faults) = self.admit(batch)?;
+        let (batch, faults, names) = self.admit(batch)?;
         // Refused without a look at the key, which no honest repeat can regret: the form of a feed decides alike each
         // time, a stored name is never refused again, and a tick of the past is ahead of the clock only while that was
         // set back; then nothing is stored, and once it has caught up the key answers its first result. A batch of
@@ -172,7 +219,10 @@ impl Ingest {
             receipt: Bytes::from(receipt.unwrap_or_default()),
             received_at: self.clock.now(),
         });
-        let outcome = self.commit(Arc::clone(&new)).await;
+        let outcome = match self.find_room(bytes(&new, &kept.faults)) {
+            Some(room) => self.commit(Arc::clone(&new), Held::new(names, room)).await,
+            None => Err(IngestError::Overloaded),
+        };
         self.tally.outcome(&new, &kept.faults, &outcome);
         match outcome? {
             Appended::Stored(_) => {
@@ -188,30 +238,37 @@ impl Ingest {
         }
     }
 
-    /// Moves feeds whose names are too many over to the faults.
-    fn admit(&self, mut batch: ParsedBatch) -> Result<(ParsedBatch, Vec<FeedFault>), IngestError> {
-        let mut faults = std::mem::take(&mut batch.faults);
+    /// Moves feeds whose names are too many over to the faults, and holds the new names of the others.
+    pub(crate) fn admit(
+        &self,
+        mut batch: ParsedBatch,
+    ) -> Result<(ParsedBatch, Vec<FeedFault>, Reservation), IngestError> {
+        let (mut faults, mut new) = (std::mem::take(&mut batch.faults), NewNames::default());
         let known = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        if known.knows(&batch.worker, &batch.ticks) {
-            return Ok((batch, faults));
-        }
+        let is_known = known.knows(&batch.worker, &batch.ticks);
         drop(known);
-        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        if !batch.ticks.is_empty() {
-            names.admit_worker(batch.worker).map_err(IngestError::Refused)?;
+        if !is_known && !batch.ticks.is_empty() {
+            let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+            names.admit_worker(batch.worker, &mut new).map_err(IngestError::Refused)?;
+            let mut index = places(&faults);
+            batch.ticks.retain(|tick| {
+                let admitted = names.admit_tick(index.next().unwrap_or_default(), tick, &mut new);
+                admitted.map_err(|fault| faults.push(fault)).is_ok()
+            });
+            faults.sort_by_key(|fault| fault.index);
         }
-        let mut index = places(&faults);
-        batch.ticks.retain(|tick| {
-            let admitted = names.admit_tick(index.next().unwrap_or_default(), tick);
-            admitted.map_err(|fault| faults.push(fault)).is_ok()
-        });
-        faults.sort_by_key(|fault| fault.index);
-        Ok((batch, faults))
+        Ok((batch, faults, Reservation::new(Arc::clone(&self.names), new)))
     }
 
-    async fn commit(&self, batch: Arc<NewBatch>) -> Result<Appended, IngestError> {
+    /// Takes bytes of the queue, unless others hold them.
+    pub(crate) fn find_room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(bytes).ok()?;
+        Arc::clone(&self.room).try_acquire_many_owned(bytes).ok()
+    }
+
+    async fn commit(&self, batch: Arc<NewBatch>, held: Held) -> Result<Appended, IngestError> {
         let (reply, answer) = oneshot::channel();
-        let (job, state) = Job::new(batch, reply);
+        let (job, state) = Job::new(batch, held, reply);
         self.jobs.try_send(job).map_err(|_full| IngestError::Overloaded)?;
         match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(outcome)) => outcome.map_err(IngestError::from),
@@ -236,6 +293,29 @@ impl From<JobFault> for IngestError {
                 _ => Self::NotStored(error),
             },
         }
+    }
+}
+
+/// Gives the bytes that a batch holds while it waits, with what its sender will be told.
+fn bytes(batch: &NewBatch, faults: &[FeedFault]) -> usize {
+    let metadata = |tick: &Tick| tick.metadata.as_ref().map_or(0, |text| text.as_str().len());
+    let texts = |fault: &FeedFault| {
+        let received = fault.received.as_ref().map_or(0, String::len);
+        fault.message.len() + fault.field.len() + received + fault.expected.len()
+    };
+    size_of_val(batch)
+        + size_of_val(batch.ticks.as_slice())
+        + batch.ticks.iter().map(metadata).sum::<usize>()
+        + batch.receipt.len()
+        + size_of_val(faults)
+        + faults.iter().map(texts).sum::<usize>()
+}
+
+fn may_be_stored(outcome: &JobOutcome) -> bool {
+    match outcome {
+        Ok(Appended::Stored(_)) => true,
+        Ok(Appended::Repeated(_) | Appended::KeyClash) | Err(JobFault::Refused(_)) => false,
+        Err(JobFault::Store(error)) => matches!(**error, StoreError::OutcomeUnknown(_)),
     }
 }
 

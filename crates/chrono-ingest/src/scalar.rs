@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use crate::fingerprint::Sent;
 
 /// Deepest nesting inside a value that nobody asked for; deeper ones fail the body.
 const DEPTH_MAX: usize = 16;
@@ -15,8 +17,26 @@ pub(crate) enum Scalar<'a> {
     Bool(bool),
     Integer(i128),
     Float(f64),
-    Array,
-    Object,
+    /// With the digest of what is in it.
+    Array([u8; 32]),
+    /// As above.
+    Object([u8; 32]),
+}
+
+impl<'de> Scalar<'de> {
+    /// Reads past an array.
+    pub(crate) fn of_array<A: SeqAccess<'de>>(seq: A) -> Result<Self, A::Error> {
+        let mut sent = Sent::default();
+        Drain { depth: DEPTH_MAX, sent: Some(&mut sent) }.visit_seq(seq)?;
+        Ok(Self::Array(sent.finish()))
+    }
+
+    /// Reads past an object.
+    pub(crate) fn of_object<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        let mut sent = Sent::default();
+        Drain { depth: DEPTH_MAX, sent: Some(&mut sent) }.visit_map(map)?;
+        Ok(Self::Object(sent.finish()))
+    }
 }
 
 impl fmt::Display for Scalar<'_> {
@@ -27,8 +47,8 @@ impl fmt::Display for Scalar<'_> {
             Self::Bool(value) => value.fmt(f),
             Self::Integer(value) => write!(f, "{value} (a number)"),
             Self::Float(value) => write!(f, "{value} (a number)"),
-            Self::Array => f.write_str("an array"),
-            Self::Object => f.write_str("an object"),
+            Self::Array(_) => f.write_str("an array"),
+            Self::Object(_) => f.write_str("an object"),
         }
     }
 }
@@ -41,37 +61,37 @@ impl<'de> Deserialize<'de> for Scalar<'de> {
 
 /// Writes a visitor's methods for every value that is neither array nor object: each hands over a [`Scalar`].
 macro_rules! visit_scalars {
-    ($found:ident => $value:expr) => {
-        fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+    ($self:ident, $found:ident => $value:expr) => {
+        fn visit_borrowed_str<E: serde::de::Error>($self, text: &'de str) -> Result<Self::Value, E> {
             let $found = $crate::scalar::Scalar::Text(text);
             $value
         }
 
-        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+        fn visit_unit<E: serde::de::Error>($self) -> Result<Self::Value, E> {
             let $found = $crate::scalar::Scalar::Null;
             $value
         }
 
-        fn visit_none<E: serde::de::Error>(self) -> Result<Self::Value, E> {
-            self.visit_unit()
+        fn visit_none<E: serde::de::Error>($self) -> Result<Self::Value, E> {
+            $self.visit_unit()
         }
 
-        fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        fn visit_bool<E: serde::de::Error>($self, value: bool) -> Result<Self::Value, E> {
             let $found = $crate::scalar::Scalar::Bool(value);
             $value
         }
 
-        fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Self::Value, E> {
+        fn visit_i64<E: serde::de::Error>($self, value: i64) -> Result<Self::Value, E> {
             let $found = $crate::scalar::Scalar::Integer(value.into());
             $value
         }
 
-        fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        fn visit_u64<E: serde::de::Error>($self, value: u64) -> Result<Self::Value, E> {
             let $found = $crate::scalar::Scalar::Integer(value.into());
             $value
         }
 
-        fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Self::Value, E> {
+        fn visit_f64<E: serde::de::Error>($self, value: f64) -> Result<Self::Value, E> {
             let $found = $crate::scalar::Scalar::Float(value);
             $value
         }
@@ -89,39 +109,46 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         f.write_str("a JSON value")
     }
 
-    visit_scalars!(found => Ok(found));
+    visit_scalars!(self, found => Ok(found));
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        Drain { depth: DEPTH_MAX }.visit_seq(seq).map(|()| Scalar::Array)
+        Scalar::of_array(seq)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Drain { depth: DEPTH_MAX }.visit_map(map).map(|()| Scalar::Object)
+        Scalar::of_object(map)
     }
 }
 
 /// Reads past a value; bounds the depth, so that no input can exhaust the stack.
-#[derive(Clone, Copy)]
-pub(crate) struct Drain {
+pub(crate) struct Drain<'s> {
     depth: usize,
+    /// Takes in what is read, where that is wanted.
+    sent: Option<&'s mut Sent>,
 }
 
-impl Default for Drain {
+impl Default for Drain<'_> {
     fn default() -> Self {
-        Self { depth: DEPTH_MAX }
+        Self { depth: DEPTH_MAX, sent: None }
     }
 }
 
-impl Drain {
-    fn deeper<E: Error>(self) -> Result<Self, E> {
+impl Drain<'_> {
+    fn deeper<E: Error>(&mut self) -> Result<Drain<'_>, E> {
         match self.depth.checked_sub(1) {
-            Some(depth) => Ok(Self { depth }),
+            Some(depth) => Ok(Drain { depth, sent: self.sent.as_deref_mut() }),
             None => Err(E::custom("nested too deeply")),
+        }
+    }
+
+    fn note(&mut self, note: impl FnOnce(&mut Sent)) {
+        if let Some(sent) = &mut self.sent {
+            note(sent);
         }
     }
 }
 
-impl<'de> serde::de::DeserializeSeed<'de> for Drain {
+impl<'de> serde::de::DeserializeSeed<'de> for Drain<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -129,26 +156,33 @@ impl<'de> serde::de::DeserializeSeed<'de> for Drain {
     }
 }
 
-impl<'de> Visitor<'de> for Drain {
+impl<'de> Visitor<'de> for Drain<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    visit_scalars!(_found => Ok(()));
+    visit_scalars!(self, found => {
+        let mut drain = self;
+        drain.note(|sent| sent.add(&found));
+        Ok(())
+    });
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let inner = self.deeper()?;
-        while seq.next_element_seed(inner)?.is_some() {}
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        self.note(Sent::begin_array);
+        while seq.next_element_seed(self.deeper()?)?.is_some() {}
+        self.note(Sent::end);
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let inner = self.deeper()?;
-        while map.next_key::<IgnoredAny>()?.is_some() {
-            map.next_value_seed(inner)?;
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        self.note(Sent::begin_object);
+        while let Some(key) = map.next_key::<&'de str>()? {
+            self.note(|sent| sent.add(&Scalar::Text(key)));
+            map.next_value_seed(self.deeper()?)?;
         }
+        self.note(Sent::end);
         Ok(())
     }
 }

@@ -220,7 +220,7 @@ impl Writer {
         self.trouble.note(true, self.clock.uptime());
         let error = Arc::new(error);
         for job in group {
-            answer(job, Err(JobFault::Store(Arc::clone(&error))));
+            job.answer(Err(JobFault::Store(Arc::clone(&error))));
         }
     }
 
@@ -286,7 +286,7 @@ impl Writer {
 impl Committed {
     fn answer(self) {
         for (job, outcome) in self.group.into_iter().zip(self.outcomes) {
-            answer(job, outcome.map_err(JobFault::Refused));
+            job.answer(outcome.map_err(JobFault::Refused));
         }
     }
 }
@@ -296,7 +296,7 @@ fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
     let mut ticks = 0;
     let mut group = Vec::new();
     let mut next = Some(first);
-    while let Some(job) = next {
+    while let Some(mut job) = next {
         if job.take() {
             ticks += job.batch.ticks.len();
             group.push(job);
@@ -315,28 +315,15 @@ fn numbered(batch: &NewBatch, first: Arrival) -> impl Iterator<Item = StoredTick
     })
 }
 
-/// Answers a job; one whose sender went away needs no answer.
-fn answer(job: Job, outcome: Result<Appended, JobFault>) {
-    drop(job.reply.send(outcome));
-}
-
 #[cfg(feature = "failpoints")]
 mod early {
     //! The wrong build that proves the durability test can see: it acknowledges before COMMIT.
-
-    use chrono_domain::Arrival;
-    use chrono_storage::Appended;
-    use tokio::sync::oneshot;
 
     use crate::queue::Job;
 
     pub(super) fn acknowledge(mut group: Vec<Job>) -> Vec<Job> {
         if chrono_storage::failpoint::acknowledges_early() {
-            for job in &mut group {
-                let (nobody, _) = oneshot::channel();
-                let reply = std::mem::replace(&mut job.reply, nobody);
-                drop(reply.send(Ok(Appended::Stored(Arrival(0)))));
-            }
+            group.iter_mut().for_each(Job::answer_early);
         }
         group
     }

@@ -1,12 +1,14 @@
 //! Consensus prices: computed from the ticks of a window, and compared with what was stored for a time.
 
 use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono_domain::{
-    Consensus, ConsensusPolicy, ConsensusStatus, Source, SourceVote, Symbol, Timestamp,
+    Consensus, ConsensusPolicy, ConsensusStatus, Source, SourceVote, Symbol, Timestamp, Window,
 };
-use chrono_storage::{Snapshot, Store, WindowRange, WindowRead};
+use chrono_storage::{Snapshot, Store, StoreError, WindowRange, WindowRead};
 use metrics::counter;
 
 use crate::answers::life;
@@ -22,6 +24,10 @@ pub use settings::{ConsensusSettings, ConsensusTexts, SettingFault, SymbolPatter
 
 /// Most ticks one consensus reads, 20 times what the spec's budget speaks of.
 const TICKS_MAX: usize = 2_000_000;
+/// Most ticks that are computed on where the question is answered, in some half a millisecond.
+///
+/// Too low, and small windows cost a change of threads; too high, and whatever else is answered there waits.
+const TICKS_AT_ONCE: usize = 10_000;
 
 /// Whose consensus is asked for, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,11 +197,7 @@ impl PriceQueries {
         }
         let mut policy = self.consensus.policy(&symbol).clone();
         policy.min_sources = query.min_sources.unwrap_or(policy.min_sources);
-        let computed = {
-            // Nobody closes the semaphore.
-            let _permit = self.computing.acquire().await.ok();
-            compute(&*self.store, symbol, at, &policy).await?
-        };
+        let computed = self.compute(symbol, at, policy).await?;
         let price = computed.map(|consensus| ConsensusPrice::of(symbol, consensus, query.explain));
         match (stored, price) {
             (Some(stored), Some(price)) if stored.says(&price) => Ok(Some(stored)),
@@ -205,6 +207,27 @@ impl PriceQueries {
             // A tick that came in meanwhile is the recorder's: what was computed here may lack it.
             (_, price) => Ok(price),
         }
+    }
+
+    /// Computes as [`compute`], a large window on a thread where nothing else waits.
+    async fn compute(
+        &self,
+        symbol: Symbol,
+        at: Timestamp,
+        policy: ConsensusPolicy,
+    ) -> Result<Option<Consensus>, QueryError> {
+        // Nobody closes the semaphore.
+        let permit = Arc::clone(&self.computing).acquire_owned().await.ok();
+        let window = read(&*self.store, symbol, at, &policy).await?;
+        if window.rows.len() <= TICKS_AT_ONCE {
+            return Ok(Consensus::of_window(at, &window, &policy));
+        }
+        apart(move || {
+            // Given back where the work ends, also when nobody waits for it any more.
+            let (_permit, window) = (permit, window);
+            Consensus::of_window(at, &window, &policy)
+        })
+        .await
     }
 
     /// Stores an answer as the next revision of its time, and gives it with that where it is the newest.
@@ -307,12 +330,33 @@ async fn compute(
     at: Timestamp,
     policy: &ConsensusPolicy,
 ) -> Result<Option<Consensus>, QueryError> {
+    let window = read(store, symbol, at, policy).await?;
+    Ok(Consensus::of_window(at, &window, policy))
+}
+
+async fn read(
+    store: &dyn Store,
+    symbol: Symbol,
+    at: Timestamp,
+    policy: &ConsensusPolicy,
+) -> Result<Window, QueryError> {
     let from = at.minus(policy.lookback());
     let range = WindowRange { symbol, from, to: at, ticks_max: TICKS_MAX };
     match store.window(&range).await? {
-        WindowRead::Whole(window) => Ok(Consensus::of_window(at, &window, policy)),
+        WindowRead::Whole(window) => Ok(window),
         WindowRead::TooMany => Err(QueryError::TooLarge { symbol, ticks_max: TICKS_MAX }),
     }
+}
+
+/// Runs work that takes a processor for long, off the threads that answer others.
+#[expect(clippy::disallowed_methods, reason = "it ends with its answer, and a panic is handed on")]
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, QueryError> {
+    tokio::task::spawn_blocking(work).await.map_err(|ended| match ended.try_into_panic() {
+        Ok(panic) => resume_unwind(panic),
+        Err(halted) => StoreError::Unavailable(halted.into()).into(),
+    })
 }
 
 /// Names a kept answer: the spec's key, and what else changes the answer.

@@ -27,15 +27,16 @@ pub const SYMBOLS_MAX: usize = 100;
 
 /// Consensus prices that are computed at the same time; others wait.
 ///
-/// Each may hold two million ticks and keep a thread for as long as it computes on them: more would take the memory
-/// and the threads that other questions and ingest need, fewer would let one large window hold up all others.
+/// Each may hold two million ticks and a processor for as long as it computes on them: more would take the memory
+/// and the time that other questions and ingest need, fewer would let one large window hold up all others. Large ones
+/// are computed on threads of tokio's blocking pool, so that even on two processors those that serve go on.
 const COMPUTING_MAX: usize = 2;
 
 /// Answers questions about prices from the latest book, kept answers and the store.
 ///
 /// Methods come in pairs: one gives typed values, always from the book and the store; the other, named `…_json`, gives
 /// the body of the spec's answer and may take it from the kept answers. All are cancel safe: they read, and may add
-/// a revision to a stored consensus, in one commit.
+/// a revision to a stored consensus, in one commit. They run within a tokio runtime.
 pub struct PriceQueries {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) book: Arc<LatestBook>,
@@ -43,7 +44,7 @@ pub struct PriceQueries {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) consensus: Arc<ConsensusSettings>,
     /// Whoever reads a window and computes on it holds a permit.
-    pub(crate) computing: Semaphore,
+    pub(crate) computing: Arc<Semaphore>,
     pub(crate) latest_counts: latest::Counts,
 }
 
@@ -63,7 +64,7 @@ impl PriceQueries {
         consensus: Arc<ConsensusSettings>,
     ) -> Self {
         let answers = Answers::new(answers, Arc::clone(&clock));
-        let computing = Semaphore::new(COMPUTING_MAX);
+        let computing = Arc::new(Semaphore::new(COMPUTING_MAX));
         let latest_counts = latest::Counts::default();
         Self { store, book, answers, clock, consensus, computing, latest_counts }
     }

@@ -60,6 +60,7 @@ pub async fn run_all(make: impl AsyncFn() -> Arc<dyn Store>) {
         delegations::delegations_are_found_by_either_side,
         keys::a_key_that_was_put_is_among_the_keys,
         keys::a_key_id_that_exists_is_refused,
+        keys::keys_that_are_put_together_are_there_together,
         keys::revoking_answers_whether_the_id_was_live,
     );
 }

@@ -29,14 +29,15 @@ pub struct StoredKey {
 ///
 /// Each sentence is a case of the conformance suite:
 /// - A key that was put is among `keys`, also after a restart; an id that exists is `StoreError::Refused`.
+/// - Keys that are put together are there together or not at all.
 /// - Revoking answers whether the id was live; the first time of revocation stays.
 #[async_trait::async_trait]
 pub trait KeyStore: Send + Sync {
-    /// Stores a key durably.
+    /// Stores keys durably, all of them in one commit.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] for an id that exists; any other [`StoreError`].
-    async fn put_key(&self, key: StoredKey) -> Result<(), StoreError>;
+    /// [`StoreError::Refused`] for an id that exists or comes twice; any other [`StoreError`].
+    async fn put_keys(&self, keys: Vec<StoredKey>) -> Result<(), StoreError>;
 
     /// Reads every key, revoked ones too, oldest first.
     ///

@@ -57,6 +57,7 @@ mod generation;
 mod idempotency;
 mod keys;
 mod lane;
+mod leap;
 mod levels;
 mod memory;
 mod migrate;
@@ -389,8 +390,10 @@ impl DelegationStore for SqliteStore {
 
 #[async_trait::async_trait]
 impl KeyStore for SqliteStore {
-    async fn put_key(&self, key: StoredKey) -> Result<(), StoreError> {
-        Ok(self.write(move |transaction| keys::put(transaction, &key)).await?)
+    async fn put_keys(&self, keys: Vec<StoredKey>) -> Result<(), StoreError> {
+        self.write(move |transaction| keys::put(transaction, &keys)).await?;
+        hit("keys_after_commit");
+        Ok(())
     }
 
     async fn keys(&self) -> Result<Vec<StoredKey>, StoreError> {

@@ -12,6 +12,8 @@ pub enum CloseReason {
     KeyGone,
     /// More messages than the rate allows.
     TooManyMessages,
+    /// The key has spent its limit of requests.
+    TooManyRequests,
     /// Answers pile up because the client does not read them.
     AnswersUnread,
     /// The key or the address already has as many streams as it may.
@@ -31,7 +33,7 @@ impl CloseReason {
             Self::Unauthorized | Self::KeyGone => Some(4401),
             Self::TooManyMessages | Self::AnswersUnread => Some(1008),
             Self::Draining(_) => Some(1012),
-            Self::TooManyConnections => Some(1013),
+            Self::TooManyConnections | Self::TooManyRequests => Some(1013),
             Self::NoProgress | Self::NoPong => None,
         }
     }
@@ -42,6 +44,7 @@ impl CloseReason {
             Self::Unauthorized => "a valid key is required",
             Self::KeyGone => "the key is no longer valid",
             Self::TooManyMessages => "too many messages",
+            Self::TooManyRequests => "too many requests of the key",
             Self::AnswersUnread => "answers are not read",
             Self::TooManyConnections => "too many streams",
             Self::Draining(_) => "the server restarts",
@@ -56,6 +59,7 @@ impl CloseReason {
             Self::Unauthorized => "unauthorized",
             Self::KeyGone => "key_gone",
             Self::TooManyMessages => "too_many_messages",
+            Self::TooManyRequests => "too_many_requests",
             Self::AnswersUnread => "answers_unread",
             Self::TooManyConnections => "too_many_connections",
             Self::Draining(_) => "draining",

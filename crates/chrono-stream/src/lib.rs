@@ -35,6 +35,6 @@ pub use hub::{
     Unsubscribed,
 };
 pub use outbox::{Flow, Mode};
-pub use session::{AuthRequest, Peer, Session};
+pub use session::{AuthRequest, Denied, Peer, Session};
 pub use settings::StreamSettings;
 pub use topic::Topic;

@@ -43,6 +43,15 @@ pub struct AuthRequest {
     pub key: Secret,
 }
 
+/// Why a key that a client gave is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// It opens nothing here.
+    Unauthorized,
+    /// It has spent its limit of requests.
+    RateLimited,
+}
+
 /// One client's conversation.
 ///
 /// A transport tells it what arrived ([`Session::hear`]), how writes go ([`Session::blocked`], [`Session::flushed`])
@@ -137,21 +146,26 @@ impl Session {
         allowed
     }
 
-    /// Answers a key: whose it is, or none for a wrong one.
+    /// Answers a key: whose it is, or why it is not taken.
     ///
     /// A stream that has a key changes to the new one, so that keys are rotated without a reconnect; a new key that is
-    /// wrong, or has as many streams as it may, is answered with an error and the old one stays.
-    pub fn authenticate(&mut self, request: &AuthRequest, key: Option<KeyId>) {
+    /// not taken, or has as many streams as it may, is answered with an error and the old one stays.
+    pub fn authenticate(&mut self, request: &AuthRequest, key: Result<KeyId, Denied>) {
         let id = request.id.as_ref();
         let is_first = self.client.key().is_none();
         match key.map(|key| self.client.identify(key)) {
-            Some(Ok(())) => self.notify(message::authenticated(id), None),
-            Some(Err(_full)) if is_first => self.close(CloseReason::TooManyConnections),
-            Some(Err(full)) => {
+            Ok(Ok(())) => self.notify(message::authenticated(id), None),
+            Ok(Err(_full)) if is_first => self.close(CloseReason::TooManyConnections),
+            Ok(Err(full)) => {
                 self.notify(message::error(id, Code::TooManyConnections, &full.to_string()), None);
             }
-            None if is_first => self.close(CloseReason::Unauthorized),
-            None => self.refuse(id, "not a valid key"),
+            Err(Denied::Unauthorized) if is_first => self.close(CloseReason::Unauthorized),
+            Err(Denied::Unauthorized) => self.refuse(id, "not a valid key"),
+            Err(Denied::RateLimited) if is_first => self.close(CloseReason::TooManyRequests),
+            Err(Denied::RateLimited) => {
+                let words = CloseReason::TooManyRequests.text();
+                self.notify(message::error(id, Code::RateLimitExceeded, words), None);
+            }
         }
     }
 

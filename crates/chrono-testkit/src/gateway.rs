@@ -1,15 +1,20 @@
 //! A gateway as a process of its own: started, asked, stopped, killed.
 
-use std::io::{BufRead, BufReader, Read};
+mod log;
+
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use chrono_client::{Client, Options};
+
+use log::Addresses;
+pub use log::fill;
 
 use crate::resident_kib;
 
@@ -51,6 +56,7 @@ impl GatewayCommand {
             .with("PUBLIC_PAID_API_KEYS", PUBLIC_KEY)
             .with("ADMIN_API_KEYS", ADMIN_KEY)
             .with("RATE_LIMIT_INTERNAL", "100000000")
+            .with("RATE_LIMIT_WORKER", "100000000")
             .with("RATE_LIMIT_PUBLIC_PAID", "100000000")
     }
 
@@ -77,6 +83,32 @@ impl GatewayCommand {
     /// # Errors
     /// When it ends before, or does not listen in time; its log is in the message.
     pub fn start(&self) -> anyhow::Result<Gateway> {
+        let mut child = self.spawn(Stdio::piped())?;
+        let stderr = child.stderr.take().context("no standard error")?;
+        match log::listening(stderr, START) {
+            Ok((addresses, errors)) => Ok(self.running(child, addresses, Log::Read(errors))),
+            Err(reason) => Err(not_started(child, &reason)?),
+        }
+    }
+
+    /// As [`GatewayCommand::start`]; then its log is full, and nobody reads it any more.
+    ///
+    /// # Errors
+    /// As [`GatewayCommand::start`].
+    pub fn start_unread(&self) -> anyhow::Result<Gateway> {
+        let (read, written) = UnixStream::pair()?;
+        let child = self.spawn(OwnedFd::from(written.try_clone()?).into())?;
+        read.set_read_timeout(Some(START))?;
+        match log::addresses(&read) {
+            Ok(addresses) => {
+                fill(&written)?;
+                Ok(self.running(child, addresses, Log::Stalled { _unread: read }))
+            }
+            Err(reason) => Err(not_started(child, &reason)?),
+        }
+    }
+
+    fn spawn(&self, log: Stdio) -> anyhow::Result<Child> {
         let mut words = self.wrapper.iter().map(String::as_str);
         let mut command = match words.next() {
             Some(program) => {
@@ -94,32 +126,41 @@ impl GatewayCommand {
             .env("CHRONO_DATA_DIR", &self.data_dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut child =
-            command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
-        let log = child.stderr.take().context("no standard error")?;
-        match listening(log) {
-            Ok((address, errors)) => {
-                let url = format!("{}://{address}", self.scheme());
-                Ok(Gateway { child, address, url, errors: Some(errors) })
-            }
-            Err(reason) => {
-                child.kill()?;
-                let status = child.wait()?;
-                bail!("the gateway did not start ({status}): {reason}")
-            }
-        }
+            .stderr(log);
+        command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))
     }
+
+    fn running(&self, child: Child, addresses: Addresses, log: Log) -> Gateway {
+        let url = format!("{}://{}", self.scheme(), addresses.main);
+        Gateway { child, addresses, url, log }
+    }
+}
+
+/// Ends what did not start, and says why.
+fn not_started(mut child: Child, reason: &str) -> anyhow::Result<anyhow::Error> {
+    child.kill()?;
+    let status = child.wait()?;
+    Ok(anyhow::anyhow!("the gateway did not start ({status}): {reason}"))
 }
 
 /// A running gateway; killed when dropped.
 #[derive(Debug)]
 pub struct Gateway {
     child: Child,
-    address: SocketAddr,
+    addresses: Addresses,
     url: String,
-    /// Gathers what [`Gateway::errors`] gives.
-    errors: Option<JoinHandle<Vec<String>>>,
+    log: Log,
+}
+
+/// What becomes of a gateway's log.
+#[derive(Debug)]
+enum Log {
+    /// It is read, and what [`Gateway::errors`] gives is gathered.
+    Read(JoinHandle<Vec<String>>),
+    /// It is full, and held open.
+    Stalled { _unread: UnixStream },
+    /// It was given.
+    Given,
 }
 
 impl Gateway {
@@ -130,7 +171,12 @@ impl Gateway {
 
     /// Gives where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.main
+    }
+
+    /// Gives where it serves metrics, if that is elsewhere.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.addresses.metrics
     }
 
     /// Gives its process id; under a wrapper, that of the wrapper.
@@ -149,7 +195,10 @@ impl Gateway {
     /// Gives, once it has ended, the errors that it logged while it ran, and what it said to people; the second time
     /// nothing.
     pub fn errors(&mut self) -> Vec<String> {
-        self.errors.take().and_then(|gathering| gathering.join().ok()).unwrap_or_default()
+        match std::mem::replace(&mut self.log, Log::Given) {
+            Log::Read(gathering) => gathering.join().unwrap_or_default(),
+            Log::Stalled { .. } | Log::Given => Vec::new(),
+        }
     }
 
     /// Makes a client with a key.
@@ -222,47 +271,6 @@ impl Drop for Gateway {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// A gateway that listens, and the thread that reads its log.
-type Listening = (SocketAddr, JoinHandle<Vec<String>>);
-
-/// Reads the log until the line that says where it listens; the rest is read away, so that the pipe never fills.
-fn listening(log: impl Read + Send + 'static) -> Result<Listening, String> {
-    let (found, answer) = sync_channel(1);
-    let reader = std::thread::Builder::new().name("gateway-log".to_owned());
-    let errors =
-        reader.spawn(move || read_log(log, &found)).map_err(|broken| broken.to_string())?;
-    let address = answer.recv_timeout(START).unwrap_or_else(|fault| match fault {
-        RecvTimeoutError::Timeout => Err("it does not listen".to_owned()),
-        RecvTimeoutError::Disconnected => Err("its log ended".to_owned()),
-    });
-    Ok((address?, errors))
-}
-
-fn read_log(log: impl Read, found: &SyncSender<Result<SocketAddr, String>>) -> Vec<String> {
-    let (mut seen, mut errors) = (String::new(), Vec::new());
-    let mut waiting = true;
-    for line in BufReader::new(log).lines().map_while(Result::ok) {
-        let address = line.split_once("\"address\":\"").and_then(|(_, rest)| rest.split_once('"'));
-        match address.and_then(|(address, _)| address.parse().ok()) {
-            Some(address) if waiting => {
-                waiting = false;
-                drop(found.send(Ok(address)));
-            }
-            _ if waiting => seen.push_str(&(line + "\n")),
-            // Errors of a running gateway are worth seeing beside a failed test.
-            _ if line.contains("\"level\":\"ERROR\"") || !line.starts_with('{') => {
-                eprintln!("{line}");
-                errors.push(line);
-            }
-            _ => {}
-        }
-    }
-    if waiting {
-        drop(found.send(Err(seen)));
-    }
-    errors
 }
 
 /// Gives a directory that is deleted when dropped.

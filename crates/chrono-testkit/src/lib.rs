@@ -27,7 +27,7 @@ mod resident;
 
 pub use environment::number_from_environment;
 pub use gateway::{
-    ADMIN_KEY, Gateway, GatewayCommand, INTERNAL_KEY, PUBLIC_KEY, has_program, scratch,
+    ADMIN_KEY, Gateway, GatewayCommand, INTERNAL_KEY, PUBLIC_KEY, fill, has_program, scratch,
 };
 pub use recording::{CandleRow, TickRow, data_dir, read_rows, tick_files};
 pub use resident::resident_kib;

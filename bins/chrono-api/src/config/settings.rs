@@ -84,7 +84,12 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "RATE_LIMIT_INTERNAL",
         "5000",
-        "Requests a minute per internal key, and per key and worker. Too low throttles workers, too high lets one flood the store.",
+        "Requests a minute per internal key. Raise it where a fleet shares one key: too low throttles all of it, too high lets whoever holds the key flood the store.",
+    ),
+    plain(
+        "RATE_LIMIT_WORKER",
+        "5000",
+        "Requests a minute per worker_id behind one internal key. Too low throttles workers, too high lets one take what its fleet shares.",
     ),
     plain(
         "RATE_LIMIT_PUBLIC_FREE",
@@ -163,6 +168,11 @@ pub const SETTINGS: &[Setting] = &[
         "INGEST_QUEUE",
         "1024",
         "Batches that may wait for the store. Too low refuses bursts, too high lets them wait past their deadline.",
+    ),
+    plain(
+        "INGEST_QUEUE_BYTES",
+        "67108864",
+        "Bytes of memory that they may hold together, 2 MiB at least; beyond, a batch is answered 503. Too low refuses bursts with much metadata, too high lets them fill the memory.",
     ),
     plain(
         "STORE_CYCLE_TICKS",

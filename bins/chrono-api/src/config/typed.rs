@@ -44,6 +44,8 @@ pub struct Config {
     pub consensus: ConsensusSettings,
     /// Batches that may wait for the store.
     pub ingest_queue: usize,
+    /// Bytes that they may hold together.
+    pub ingest_queue_bytes: usize,
     /// Ticks in memory that the embedded store seals into pages.
     pub cycle_ticks: usize,
     /// How many names are taken in.
@@ -122,6 +124,7 @@ impl TryFrom<&Sources> for Config {
             stream: reader.stream(),
             consensus: reader.consensus(),
             ingest_queue: reader.count("INGEST_QUEUE", 1, 1_000_000),
+            ingest_queue_bytes: reader.count("INGEST_QUEUE_BYTES", 2 << 20, 1 << 32),
             cycle_ticks: reader.count("STORE_CYCLE_TICKS", 1, 500_000),
             names: NameLimits {
                 symbols: reader.count("MAX_SYMBOLS", 1, 10_000_000),
@@ -195,6 +198,7 @@ impl Reader<'_> {
     fn limits(&mut self) -> chrono_auth::Limits {
         chrono_auth::Limits {
             internal: self.limit("RATE_LIMIT_INTERNAL"),
+            worker: self.limit("RATE_LIMIT_WORKER"),
             public_free: self.limit("RATE_LIMIT_PUBLIC_FREE"),
             public_paid: self.limit("RATE_LIMIT_PUBLIC_PAID"),
         }

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Write;
 
-use chrono_auth::Decision;
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
+use super::gate::Quota;
 use super::{Reply, RequestId, json_bytes};
 use crate::http::{BodyFault, BoxError, Crowded, Refusal};
 
@@ -134,7 +134,7 @@ struct Fault {
     message: Cow<'static, str>,
     details: Option<Details>,
     items: Vec<ItemFault>,
-    decision: Option<Decision>,
+    quota: Option<Quota>,
     allow: Option<HeaderValue>,
     retry_after_s: Option<u32>,
     closes: bool,
@@ -149,7 +149,7 @@ impl ApiError {
             message: message.into(),
             details: None,
             items: Vec::new(),
-            decision: None,
+            quota: None,
             allow: None,
             retry_after_s: None,
             closes: code.status() == StatusCode::REQUEST_TIMEOUT,
@@ -172,10 +172,10 @@ impl ApiError {
         Self::new(ErrorCode::Internal, "Unexpected server error").caused_by(reason)
     }
 
-    /// Says that a limit is spent; the decision fills the headers.
-    pub fn rate_limited(decision: Option<Decision>) -> Self {
+    /// Says that a limit is spent; which one fills the headers.
+    pub fn rate_limited(quota: Quota) -> Self {
         let mut fault = Self::new(ErrorCode::RateLimitExceeded, "Too many requests");
-        fault.0.decision = decision;
+        fault.0.quota = Some(quota);
         fault
     }
 
@@ -225,8 +225,8 @@ impl ApiError {
         self.0.code
     }
 
-    pub(super) fn decision(&self) -> Option<Decision> {
-        self.0.decision
+    pub(super) fn quota(&self) -> Option<Quota> {
+        self.0.quota
     }
 
     /// Writes the error to the log, with its chain of reasons: what a client did at debug, what we did at error.

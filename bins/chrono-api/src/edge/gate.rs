@@ -34,7 +34,27 @@ pub struct Gate {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Passage {
     pub(super) principal: Option<Principal>,
-    pub(super) decision: Option<Decision>,
+    pub(super) quota: Option<Quota>,
+}
+
+/// What a request was counted against, and what is left of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// What the limit is a limit of: `key`, `worker` or `address`.
+    pub(super) policy: &'static str,
+    pub(super) decision: Decision,
+}
+
+impl Quota {
+    /// Tells whether the request passes.
+    pub fn allows(&self) -> bool {
+        self.decision.allowed
+    }
+
+    /// Gives whichever is met first.
+    pub(super) fn tighter(self, other: Self) -> Self {
+        if other.decision.remaining < self.decision.remaining { other } else { self }
+    }
 }
 
 /// Most keys and workers that are counted apart in a minute.
@@ -44,7 +64,10 @@ const ADDRESSES_MAX: usize = 20_000;
 
 impl Gate {
     /// Opens to the keys of a keyring, with the limits of their roles, and with so many failures a minute of one
-    /// address: too many let keys be guessed faster, too few turn away offices where one program has an old key.
+    /// address, after which they are answered 429. That tells a program with an old key to stop, and when to come again;
+    /// it keeps nobody from guessing, since a good key passes all the same: others may be behind the address, and what
+    /// keeps keys from being guessed is their length. Too many, and such a program goes on for longer; too
+    /// few, and a 429 stands where 401 would say what is wrong.
     pub fn new(
         keyring: Arc<Keyring>,
         limits: Limits,
@@ -60,7 +83,7 @@ impl Gate {
     ///
     /// # Errors
     /// `UNAUTHORIZED`, and `RATE_LIMIT_EXCEEDED` once the address failed too often; a valid key is never refused for
-    /// the failures of others behind its address.
+    /// failures, be they those of others behind its address or its own holder's.
     pub fn authenticate(&self, key: &str, from: IpAddr) -> Result<Principal, ApiError> {
         match self.keyring.authenticate(key, self.clock.now()) {
             Ok(principal) => Ok(principal),
@@ -82,19 +105,28 @@ impl Gate {
     }
 
     /// Counts one request of a key; administrators are not counted.
-    pub fn count(&self, principal: &Principal) -> Option<Decision> {
+    pub fn count(&self, principal: &Principal) -> Option<Quota> {
         let limit = self.limits.find(principal)?;
-        Some(self.limiter.check(Bucket::Key(principal.key_id), limit))
+        let decision = self.limiter.check(Bucket::Key(principal.key_id), limit);
+        Some(Quota { policy: "key", decision })
     }
 
-    /// Counts one request of a worker behind a key.
+    /// Counts one request of a worker behind a key, beside what the key is counted; administrators are not counted.
     ///
     /// # Errors
     /// `RATE_LIMIT_EXCEEDED`.
-    pub fn count_worker(&self, principal: &Principal, worker: WorkerId) -> Result<(), ApiError> {
-        let Some(limit) = self.limits.find(principal) else { return Ok(()) };
-        let decision = self.limiter.check(Bucket::Worker(principal.key_id, worker), limit);
-        if decision.allowed { Ok(()) } else { Err(ApiError::rate_limited(Some(decision))) }
+    pub fn count_worker(
+        &self,
+        principal: &Principal,
+        worker: WorkerId,
+    ) -> Result<Option<Quota>, ApiError> {
+        if self.limits.find(principal).is_none() {
+            return Ok(None);
+        }
+        let bucket = Bucket::Worker(principal.key_id, worker);
+        let decision = self.limiter.check(bucket, self.limits.worker);
+        let quota = Quota { policy: "worker", decision };
+        if quota.allows() { Ok(Some(quota)) } else { Err(ApiError::rate_limited(quota)) }
     }
 
     /// Gives the keys that open something, so that streams can see when theirs no longer does.
@@ -131,7 +163,7 @@ impl Gate {
         let principal = self.authenticate(&key, peer.ip())?;
         let principal = &*passage.principal.insert(principal);
         self.authorize(principal, route.access)?;
-        passage.decision = self.count(principal);
+        passage.quota = self.count(principal);
         Ok(())
     }
 
@@ -142,7 +174,7 @@ impl Gate {
         if decision.allowed {
             ApiError::new(ErrorCode::Unauthorized, NO_KEY)
         } else {
-            ApiError::rate_limited(Some(decision))
+            ApiError::rate_limited(Quota { policy: "address", decision })
         }
     }
 }
@@ -178,6 +210,8 @@ fn after_bearer(value: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use chrono_auth::{ConfiguredKey, Role, Tier};
     use chrono_domain::{ManualClock, Timestamp};
     use hyper::header::HeaderValue;
@@ -210,7 +244,7 @@ mod tests {
         let key = ConfiguredKey::try_new(Role::Public, Tier::Free, &text.into()).unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::MIN));
         let keyring = Arc::new(Keyring::new([key]));
-        let limit = Limit::per_minute(std::num::NonZeroU32::MIN);
+        let limit = Limit::per_minute(NonZeroU32::MIN);
         let gate = Gate::new(keyring, Limits::default(), limit, clock);
         for number in 0..100_000_u32 {
             let key = match number % 3 {
@@ -229,15 +263,18 @@ mod tests {
         let text = "chrono_internal_test_key_001";
         let key = ConfiguredKey::try_new(Role::Internal, Tier::Free, &text.into()).unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::MIN));
-        let limits = Limits::default();
+        let limits = Limits { internal: Limit::per_minute(NonZeroU32::MAX), ..Limits::default() };
         let gate = Gate::new(Arc::new(Keyring::new([key])), limits, limits.internal, clock);
         let principal = gate.authenticate(text, [127, 0, 0, 1].into()).unwrap();
         let count = |worker| gate.count_worker(&principal, WorkerId::try_new(worker).unwrap());
-        for _ in 0..5_000 {
-            count("a").unwrap();
+        for left in (0..5_000).rev() {
+            assert_eq!(count("a").unwrap().unwrap().decision.remaining, left);
         }
         assert_eq!(count("a").unwrap_err().code(), ErrorCode::RateLimitExceeded);
-        count("b").unwrap();
+        let (key, worker) = (gate.count(&principal).unwrap(), count("b").unwrap().unwrap());
+        assert_eq!((key.policy, worker.policy), ("key", "worker"));
+        assert_eq!((key.tighter(worker), worker.tighter(key)), (worker, worker));
+        assert_eq!(key.tighter(key), key);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What an answer says of the key's limit.
+//! What an answer says of the limit that it was counted against.
 
 use std::ops::Range;
 
@@ -6,26 +6,31 @@ use bytes::BytesMut;
 use chrono_auth::Decision;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
+use super::gate::Quota;
+
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// The two texts with numbers of ten digits.
-const TEXTS_BYTES_MAX: usize = 54;
+/// The two texts with numbers of ten digits and the longest name of a policy.
+const TEXTS_BYTES_MAX: usize = 54 + 2 * ("address".len() - "key".len());
 
-/// Says what is left of the key's limit, in the words of the specification and in those of the IETF draft
+/// Says what is left of a limit, in the words of the specification and in those of the IETF draft
 /// `draft-ietf-httpapi-ratelimit-headers`.
 ///
 /// The draft's texts hold every number of the specification's headers, which are therefore parts of them: all five
 /// values share one piece of memory.
-pub(super) fn dress(headers: &mut HeaderMap, decision: Decision) {
+pub(super) fn dress(headers: &mut HeaderMap, quota: Quota) {
+    let Quota { policy: name, decision } = quota;
     let Decision { limit, remaining, reset_s, .. } = decision;
     let mut texts = Texts(BytesMut::with_capacity(TEXTS_BYTES_MAX));
-    texts.text("\"key\";q=");
+    texts.quoted(name);
+    texts.text(";q=");
     let limit = texts.number(limit);
     let policy = 0..texts.text(";w=60");
-    texts.text("\"key\";r=");
+    texts.quoted(name);
+    texts.text(";r=");
     let remaining = texts.number(remaining);
     texts.text(";t=");
     let reset = texts.number(reset_s);
@@ -57,6 +62,12 @@ impl Texts {
         self.0.len()
     }
 
+    fn quoted(&mut self, name: &str) {
+        self.text("\"");
+        self.text(name);
+        self.text("\"");
+    }
+
     /// Adds a number; gives where it stands.
     fn number(&mut self, number: u32) -> Range<usize> {
         let start = self.0.len();
@@ -68,25 +79,34 @@ impl Texts {
 mod tests {
     use super::*;
 
-    fn headers(decision: Decision) -> Vec<(String, String)> {
+    fn headers(policy: &'static str, decision: Decision) -> Vec<(String, String)> {
         let mut headers = HeaderMap::new();
-        dress(&mut headers, decision);
+        dress(&mut headers, Quota { policy, decision });
         let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
         headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
     }
 
     #[test]
     fn every_number_stands_under_its_name_however_long_it_is() {
-        for (limit, remaining, reset_s) in [(10, 0, 7), (u32::MAX, u32::MAX, u32::MAX)] {
+        let most = u32::MAX;
+        for (policy, limit, remaining, reset_s) in [
+            ("key", 10, 0, 7),
+            ("key", most, most, most),
+            ("address", most, most, most),
+            ("worker", 5, 4, 3),
+        ] {
             let decision = Decision { allowed: true, limit, remaining, reset_s, retry_after_s: 0 };
             let expected = [
                 ("x-ratelimit-limit", limit.to_string()),
                 ("x-ratelimit-remaining", remaining.to_string()),
                 ("x-ratelimit-reset", reset_s.to_string()),
-                ("ratelimit-policy", format!("\"key\";q={limit};w=60")),
-                ("ratelimit", format!("\"key\";r={remaining};t={reset_s}")),
+                ("ratelimit-policy", format!("\"{policy}\";q={limit};w=60")),
+                ("ratelimit", format!("\"{policy}\";r={remaining};t={reset_s}")),
             ];
-            assert_eq!(headers(decision), expected.map(|(name, text)| (name.to_owned(), text)));
+            assert_eq!(
+                headers(policy, decision),
+                expected.map(|(name, text)| (name.to_owned(), text))
+            );
         }
     }
 
@@ -94,8 +114,11 @@ mod tests {
     fn only_a_refusal_says_when_to_come_again() {
         let refused =
             Decision { allowed: false, limit: 1, remaining: 0, reset_s: 5, retry_after_s: 4 };
-        let told = headers(refused);
+        let told = headers("key", refused);
         assert_eq!(told.last().unwrap(), &("retry-after".to_owned(), "4".to_owned()));
-        assert_eq!((told.len(), headers(Decision { allowed: true, ..refused }).len()), (6, 5));
+        assert_eq!(
+            (told.len(), headers("key", Decision { allowed: true, ..refused }).len()),
+            (6, 5)
+        );
     }
 }

@@ -2,9 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::ApiError;
-use super::percent::decode;
+use chrono_auth::Role;
 
+use super::percent::decode;
+use super::{ApiError, Details, ErrorCode};
+
+/// The name of the parameter whose value is never repeated, neither to the client nor in the log.
+const KEY: &str = "key";
 /// Most parameters of a query string.
 const PARAMETERS_MAX: usize = 64;
 
@@ -25,21 +29,25 @@ impl<'a> Query<'a> {
         let mut pairs: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
             if pairs.len() == PARAMETERS_MAX {
-                return Err(ApiError::invalid("query", None, "at most 64 parameters"));
+                return Err(refuse("query", None, "at most 64 parameters"));
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (Some(name), Some(value)) = (decode(name), decode(value)) else {
-                return Err(ApiError::invalid("query", Some(pair), "percent-encoded UTF-8"));
+                // A name that cannot be read may have been meant as the key's.
+                let shown = decode(name).filter(|name| may_be_shown(name)).map(|_name| pair);
+                return Err(refuse("query", shown, "percent-encoded UTF-8"));
             };
             if !allowed.contains(&&*name) {
                 let expected = match allowed {
                     [] => "no parameters".to_owned(),
                     allowed => format!("parameters among {}", allowed.join(", ")),
                 };
-                return Err(ApiError::invalid("query", Some(&name), expected));
+                let shown = Some(&*name).filter(|name| *name == KEY || may_be_shown(name));
+                return Err(refuse("query", shown, expected));
             }
             if pairs.iter().any(|(known, _)| *known == name) {
-                return Err(ApiError::invalid(name.into_owned(), Some(&value), "one value"));
+                let shown = Some(&*value).filter(|_value| may_be_shown(&name));
+                return Err(refuse(name.into_owned(), shown, "one value"));
             }
             pairs.push((name, value));
         }
@@ -107,10 +115,31 @@ impl<'a> Query<'a> {
     }
 }
 
+/// Says what is wrong with a query string, and shows it where it may be shown.
+fn refuse(
+    field: impl Into<Cow<'static, str>>,
+    shown: Option<&str>,
+    expected: impl Into<Cow<'static, str>>,
+) -> ApiError {
+    if shown.is_some() {
+        return ApiError::invalid(field, shown, expected);
+    }
+    let (field, expected) = (field.into(), expected.into());
+    let message = format!("Invalid {field}. Expected: {expected}");
+    ApiError::new(ErrorCode::Validation, message).with_details(Details::new(field, None, expected))
+}
+
+/// Tells whether a parameter of this name can hold no key: neither is it the key's, however that is written, nor does it
+/// hold one itself, as an escaped `=` or a missing name would have it.
+fn may_be_shown(name: &str) -> bool {
+    let holds_one = || Role::ALL.iter().any(|role| name.contains(role.prefix()));
+    !name.trim().get(..KEY.len()).is_some_and(|start| start.eq_ignore_ascii_case(KEY))
+        && !holds_one()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::ErrorCode;
 
     const ALLOWED: &[&str] = &["symbol", "from", "flag", "symbols"];
 
@@ -136,6 +165,34 @@ mod tests {
         }
         assert!(Query::parse("a=1", &[]).is_err());
         assert!(Query::parse("", &[]).is_ok());
+    }
+
+    #[test]
+    fn a_key_is_never_repeated_however_its_parameter_is_written() {
+        for raw in [
+            "key=SECRET&key=SECRET",
+            "%6bey=SECRET&key=SECRET",
+            "key=%zzSECRET",
+            "k%65y=%zzSECRET",
+            "k%zzey=SECRET",
+            "key%3DSECRET",
+            "Key%3DSECRET=",
+            "%20key%20=%zzSECRET",
+            "chrono_public_SECRET",
+            "chrono_public_SECRET=%zz",
+        ] {
+            for allowed in [&["symbols", "key"][..], &["symbols"], &[]] {
+                let fault = format!("{:?}", Query::parse(raw, allowed).unwrap_err());
+                assert!(!fault.contains("SECRET"), "{raw}: {fault}");
+            }
+        }
+        let shown = |raw| format!("{:?}", Query::parse(raw, &["symbols"]).unwrap_err());
+        assert!(shown("symbols=%zz").contains("symbols=%zz"));
+        assert!(shown("symbols=AB&symbols=BC").contains("BC"));
+        assert!(shown("form=1").contains("form"));
+        assert!(shown("key=1").contains("key"), "that a key is not taken here is said");
+        let hidden = format!("{:?}", Query::parse("key=1&key=1", &["key"]).unwrap_err());
+        assert!(hidden.contains("Invalid key. Expected: one value"), "{hidden}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! How much memory answers may take that are made and not yet handed to their sockets.
+//! How much memory answers may take that are made and not yet handed to their sockets; what those hold is bounded by
+//! connection, in `peer`.
 //!
 //! An answer of ten thousand rows has megabytes, and a peer that reads slowly holds it for a minute or more: times the
 //! connections that is more than a machine has.

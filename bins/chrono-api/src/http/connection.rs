@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Permit;
 use super::head_timer::HeadTimer;
+use super::peer::keep_unsent_small;
 use super::{Answer, Link, Peer, Settings, TimedIo, Tls};
 
 /// Most headers of a request; more are answered 431 by hyper.
@@ -40,6 +41,7 @@ impl Conversation {
         if stream.set_nodelay(true).is_err() {
             return;
         }
+        keep_unsent_small(&stream);
         let other = Peer::new(peer);
         let wrap = |stream| TimedIo::new(stream, other.clone(), &settings, permit);
         // Boxed, both: what opens a connection, and a handshake above all, is not to be held for the rest of it.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::Settings;
 use super::admission::Permit;
-use super::peer::{Peer, keep_send_buffer_small};
+use super::peer::{Peer, forget_unsent, keep_send_buffer_small};
 
 /// Largest write of several pieces that is joined into one.
 ///
@@ -96,6 +96,7 @@ impl TimedIo {
         let Some(timer) = &mut self.timer else { return Poll::Pending };
         ready!(timer.as_mut().poll(cx));
         metrics::counter!("http_write_stalls_total").increment(1);
+        forget_unsent(&self.stream);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 

@@ -18,10 +18,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::{Settings, TimedIo};
+use crate::supervisor;
 
 /// How often the files are looked at. Longer serves a certificate that was replaced, shorter reads for nothing.
 const FOLLOW_EVERY: Duration = Duration::from_secs(2);
-/// Largest file that is read; a chain has some kilobytes.
+/// Largest file that is taken; a chain has some kilobytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The one protocol there is.
 const ALPN: &[u8] = b"http/1.1";
@@ -95,7 +96,7 @@ impl Tls {
         let mut complaint = String::new();
         loop {
             sleep(FOLLOW_EVERY).await;
-            let Err(fault) = self.refresh() else {
+            let Err(fault) = self.refresh().await else {
                 complaint.clear();
                 continue;
             };
@@ -111,8 +112,12 @@ impl Tls {
     }
 
     /// Takes the files' pair up if they changed.
-    fn refresh(&self) -> Result<(), TlsFault> {
-        let texts = Texts::read(&self.files)?;
+    async fn refresh(&self) -> Result<(), TlsFault> {
+        let files = self.files.clone();
+        // A file may be on a disk that sleeps, or at the other end of a wire.
+        let read = supervisor::once(move || Texts::read(&files)).await;
+        let texts =
+            read.map_err(|broken| TlsFault::Certificate(pem::Error::Io(broken.into())))??;
         let stamp = self.hasher.hash_one(&texts);
         if stamp == self.served().stamp {
             return Ok(());
@@ -217,6 +222,11 @@ impl Texts {
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    // A file in the usual sense says how long it is, a device does not.
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        let fault = format!("larger than {FILE_BYTES_MAX} bytes, which no certificate is");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, fault));
+    }
     Ok(bytes)
 }

@@ -1,4 +1,5 @@
-//! Log lines on their way to standard error: gathered in memory, written by a thread, so that no request waits for it.
+//! Log lines on their way to standard error: gathered in memory, written by a thread, so that nobody waits for a reader
+//! who has stalled.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ const BYTES_MAX: usize = 1024 * 1024;
 /// How long a line waits for others to share its write; warnings and errors do not wait.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// The lines that wait for the thread in [`LogQueue::run`]; before it runs and after its end they are written at once.
+/// The lines that wait for the thread in [`LogQueue::run`], or for [`LogQueue::write_out`].
 #[derive(Debug, Clone, Default)]
 pub struct LogQueue(Arc<Shared>);
 
@@ -22,13 +23,13 @@ struct Shared {
     waiting: Mutex<Waiting>,
     /// Signalled for the first line, an urgent one, and the end.
     filled: Condvar,
+    /// What is being written; locked for as long, so that lines stay in order.
+    leaving: Mutex<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     lines: Vec<u8>,
-    /// A thread writes.
-    served: bool,
     urgent: bool,
     closed: bool,
 }
@@ -36,13 +37,10 @@ struct Waiting {
 impl LogQueue {
     /// Writes what comes, until the queue is closed.
     pub fn run(&self) {
-        let mut lines = Vec::new();
         let mut more = true;
         while more {
-            more = self.take(&mut lines);
-            // Nobody is left to tell when standard error is gone.
-            drop(io::stderr().write_all(&lines));
-            lines.clear();
+            more = self.wait();
+            self.write_out();
         }
     }
 
@@ -52,22 +50,34 @@ impl LogQueue {
         self.0.filled.notify_one();
     }
 
-    /// Waits for lines and takes them; tells whether there may be more.
-    fn take(&self, lines: &mut Vec<u8>) -> bool {
+    /// Writes what waits, for as long as standard error takes its time.
+    pub fn write_out(&self) {
+        self.write_to(&mut io::stderr());
+    }
+
+    fn write_to(&self, out: &mut dyn Write) {
+        let mut leaving = self.0.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut waiting = self.0.waiting();
+            std::mem::swap(&mut waiting.lines, &mut *leaving);
+            waiting.urgent = false;
+        }
+        // Nobody is left to tell when standard error is gone.
+        drop(out.write_all(&leaving));
+        leaving.clear();
+    }
+
+    /// Waits for lines; tells whether there may be more after them.
+    fn wait(&self) -> bool {
         let Shared { filled, .. } = &*self.0;
-        let mut waiting = self.0.waiting();
-        waiting.served = true;
-        waiting = filled
-            .wait_while(waiting, |waiting| waiting.lines.is_empty() && !waiting.closed)
+        let waiting = filled
+            .wait_while(self.0.waiting(), |waiting| waiting.lines.is_empty() && !waiting.closed)
             .unwrap_or_else(PoisonError::into_inner);
-        waiting = filled
+        let waiting = filled
             .wait_timeout_while(waiting, GATHER, |waiting| !waiting.urgent && !waiting.closed)
             .unwrap_or_else(PoisonError::into_inner)
             .0;
-        std::mem::swap(&mut waiting.lines, lines);
-        waiting.urgent = false;
-        waiting.served = !waiting.closed;
-        waiting.served
+        !waiting.closed
     }
 }
 
@@ -99,10 +109,6 @@ pub struct Line<'a> {
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut waiting = self.queue.waiting();
-        if !waiting.served {
-            drop(waiting);
-            return io::stderr().write(line);
-        }
         if waiting.lines.len() + line.len() > BYTES_MAX {
             drop(waiting);
             counter!("log_lines_dropped_total").increment(1);
@@ -131,32 +137,34 @@ mod tests {
         Line { queue: &queue.0, urgent }.write_all(text).unwrap();
     }
 
+    fn written(queue: &LogQueue) -> Vec<u8> {
+        let mut lines = Vec::new();
+        queue.write_to(&mut lines);
+        lines
+    }
+
     #[test]
-    fn lines_come_out_in_order_and_the_last_before_the_end() {
+    fn lines_come_out_in_order_and_the_last_after_the_end() {
         let queue = LogQueue::default();
-        queue.0.waiting().served = true;
         line(&queue, false, b"one\n");
         line(&queue, true, b"two\n");
-        let mut lines = Vec::new();
-        assert!(queue.take(&mut lines));
-        assert_eq!(lines, b"one\ntwo\n");
-        lines.clear();
-        line(&queue, false, b"three\n");
+        assert!(queue.wait());
+        assert_eq!(written(&queue), b"one\ntwo\n");
         queue.close();
-        assert!(!queue.take(&mut lines));
-        assert_eq!(lines, b"three\n");
+        assert!(!queue.wait());
+        line(&queue, false, b"three\n");
+        assert_eq!(written(&queue), b"three\n");
+        assert_eq!(written(&queue), b"");
     }
 
     #[test]
     fn what_no_longer_fits_is_dropped_and_never_waited_for() {
         let queue = LogQueue::default();
-        queue.0.waiting().served = true;
         let text = [b'x'; 1_000];
         for _ in 0..2_000 {
             line(&queue, false, &text);
         }
-        let kept = queue.0.waiting().lines.len();
-        assert_eq!(kept, BYTES_MAX / 1_000 * 1_000);
+        assert_eq!(written(&queue).len(), BYTES_MAX / 1_000 * 1_000);
     }
 
     #[test]
@@ -164,9 +172,10 @@ mod tests {
         let queue = LogQueue::default();
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| queue.run());
+            line(&queue, true, b"\n");
             queue.close();
             writer.join().unwrap();
         });
-        assert!(!queue.0.waiting().served);
+        assert_eq!(written(&queue), b"");
     }
 }

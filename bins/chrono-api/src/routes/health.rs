@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono_storage::{StoreError, StoreStats};
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use serde::Serialize;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::app::App;
@@ -13,7 +15,7 @@ use crate::edge::{ApiError, Call, Reply, json};
 use crate::stream::HUB_TASK;
 
 /// How long the store may take to show that it reads.
-const PROBE: Duration = Duration::from_secs(1);
+pub(super) const PROBE: Duration = Duration::from_secs(1);
 /// For how long a failed commit makes the gateway unready; the next one that works ends it too.
 const COMMIT_FAULT: Duration = Duration::from_secs(5);
 
@@ -111,20 +113,40 @@ fn stream_faults(app: &App) -> Vec<String> {
 }
 
 async fn store_faults(app: &App) -> Vec<String> {
-    let mut faults = Vec::new();
-    match timeout(PROBE, app.store.stats()).await {
-        Ok(Ok(_stats)) => {}
-        Ok(Err(error)) => faults.push(format!("the store does not work: {}", whole(&error))),
-        Err(_elapsed) => faults.push("the store does not answer".to_owned()),
-    }
+    let mut faults = Vec::from_iter(fault_of(timeout(PROBE, app.store.stats()).await));
     if app.ingest.failed_within(COMMIT_FAULT) {
         faults.push("the last commit failed".to_owned());
     }
     faults
 }
 
+/// Says what is wrong with a store by what came of a read.
+fn fault_of(read: Result<Result<StoreStats, StoreError>, Elapsed>) -> Option<String> {
+    match read {
+        // So many readers wait that this one is sent away, as are others: the store works, and takes ingest.
+        Ok(Ok(_) | Err(StoreError::Overloaded)) => None,
+        Ok(Err(error)) => Some(format!("the store does not work: {}", whole(&error))),
+        Err(_elapsed) => Some("the store does not answer".to_owned()),
+    }
+}
+
 /// Prints an error with its causes: whoever reads it has no log at hand.
 fn whole(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_that_works_is_no_fault_however_many_wait_for_it() {
+        assert_eq!(fault_of(Ok(Err(StoreError::Overloaded))), None);
+        let broken = StoreError::Unavailable("no such file".into());
+        let said = "the store does not work: the store is unavailable: no such file".to_owned();
+        assert_eq!(fault_of(Ok(Err(broken))), Some(said));
+        let hung = timeout(Duration::ZERO, std::future::pending()).await;
+        assert_eq!(fault_of(hung), Some("the store does not answer".to_owned()));
+    }
 }

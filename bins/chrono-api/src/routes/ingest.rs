@@ -42,13 +42,18 @@ async fn take_in(app: Arc<App>, mut call: Call) -> Result<Reply, ApiError> {
     if batch.unknown_fields > 0 {
         counter!("ingest_unknown_fields_total").increment(batch.unknown_fields.into());
     }
-    if let Some(principal) = call.principal() {
-        app.gate.count_worker(principal, batch.worker)?;
-    }
+    let quota = match call.principal() {
+        Some(principal) => app.gate.count_worker(principal, batch.worker)?,
+        None => None,
+    };
     let key = idempotency_key(&call, batch.batch_id.as_ref())?;
     let receipt = app.ingest.submit(batch, key).await?;
     let latency = app.clock.uptime().saturating_sub(started);
-    answer(receipt, u64::try_from(latency.as_millis()).unwrap_or(u64::MAX))
+    let mut reply = answer(receipt, u64::try_from(latency.as_millis()).unwrap_or(u64::MAX))?;
+    if let Some(quota) = quota {
+        reply.extensions_mut().insert(quota);
+    }
+    Ok(reply)
 }
 
 fn answer(receipt: Receipt, latency_ms: u64) -> Result<Reply, ApiError> {

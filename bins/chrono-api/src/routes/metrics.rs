@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use metrics::gauge;
+use tokio::time::timeout;
 
 use crate::app::App;
 use crate::edge::{ApiError, Call, ErrorCode, Reply, with_type};
+use crate::routes::health::PROBE;
 
 /// The content type of the Prometheus text format.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -31,7 +33,8 @@ pub(crate) fn scrape(app: Arc<App>, call: Call) -> BoxFuture<'static, Result<Rep
             .metrics
             .as_ref()
             .ok_or_else(|| ApiError::new(ErrorCode::NotFound, "Metrics are off"))?;
-        if let Ok(stats) = app.store.stats().await {
+        // Without the store, the rest is worth the more.
+        if let Ok(Ok(stats)) = timeout(PROBE, app.store.stats()).await {
             gauge!("store_ticks").set(approximate(stats.ticks));
             if let Some(bytes) = stats.bytes {
                 gauge!("store_bytes").set(approximate(bytes));

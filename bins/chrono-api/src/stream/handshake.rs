@@ -1,18 +1,18 @@
 //! From a request to a socket that speaks WebSocket.
 
 use hyper::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::upgrade::OnUpgrade;
-use hyper::{Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::WRITE_BYTES;
-use crate::edge::{ApiError, Reply};
+use crate::edge::{ApiError, ErrorCode, Reply};
 use crate::http::{Body, Link};
 
 /// Largest message a client may send, in bytes.
@@ -26,7 +26,9 @@ const WRITE_BUFFER_BYTES_MAX: usize = 256 * 1024;
 pub(super) type Socket = WebSocketStream<Link>;
 
 /// Checks the handshake (RFC 6455, section 4.2.1) and answers it.
-pub(super) fn accept(headers: &HeaderMap) -> Result<Reply, ApiError> {
+pub(super) fn accept<B: hyper::body::Body>(request: &Request<B>) -> Result<Reply, ApiError> {
+    is_plain_get(request)?;
+    let headers = request.headers();
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let has = |name: &HeaderName, token: &str| {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
@@ -53,6 +55,21 @@ pub(super) fn accept(headers: &HeaderMap) -> Result<Reply, ApiError> {
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept.try_into().map_err(ApiError::internal)?);
     Ok(reply)
+}
+
+/// Checks that the request is a GET of HTTP/1.1 without a body: what came behind it is the first frame, and nothing else.
+fn is_plain_get<B: hyper::body::Body>(request: &Request<B>) -> Result<(), ApiError> {
+    let (method, version) = (request.method(), request.version());
+    if method != Method::GET {
+        return Err(ApiError::invalid("method", Some(method.as_str()), "GET"));
+    }
+    if version < Version::HTTP_11 {
+        return Err(ApiError::invalid("version", Some(&format!("{version:?}")), "HTTP/1.1"));
+    }
+    if request.body().is_end_stream() {
+        return Ok(());
+    }
+    Err(ApiError::new(ErrorCode::Validation, "A WebSocket handshake has no body"))
 }
 
 /// Tells whether a text is 16 bytes in base64.
@@ -83,13 +100,16 @@ pub(super) async fn open(upgrade: OnUpgrade) -> Option<Socket> {
 
 #[cfg(test)]
 mod tests {
+    use hyper::http::request::Builder;
+
     use super::*;
 
-    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
-        let pair = |(name, value): &(HeaderName, &'static str)| {
-            (name.clone(), HeaderValue::from_static(value))
+    fn request(pairs: &[(HeaderName, &'static str)]) -> Request<Body> {
+        let builder = Request::get("/stream");
+        let add = |builder: Builder, (name, value): &(HeaderName, &'static str)| {
+            builder.header(name, *value)
         };
-        pairs.iter().map(pair).collect()
+        pairs.iter().fold(builder, add).body(Body::empty()).unwrap()
     }
 
     /// The example of RFC 6455, section 1.3.
@@ -102,9 +122,26 @@ mod tests {
 
     #[test]
     fn answers_the_example_of_the_standard() {
-        let reply = accept(&headers(&SOUND)).unwrap();
+        let reply = accept(&request(&SOUND)).unwrap();
         assert_eq!(reply.status(), StatusCode::SWITCHING_PROTOCOLS);
         assert_eq!(reply.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn refuses_what_is_no_get_of_http_1_1_without_a_body() {
+        let changes: [fn(&mut Request<Body>); 5] = [
+            |request| *request.method_mut() = Method::HEAD,
+            |request| *request.method_mut() = Method::POST,
+            |request| *request.version_mut() = Version::HTTP_10,
+            |request| *request.version_mut() = Version::HTTP_09,
+            |request| *request.body_mut() = Body::whole("x"),
+        ];
+        for (idx, change) in changes.into_iter().enumerate() {
+            let mut request = request(&SOUND);
+            change(&mut request);
+            let code = accept(&request).map_err(|fault| fault.code()).err();
+            assert_eq!(code, Some(ErrorCode::Validation), "{idx}");
+        }
     }
 
     #[test]
@@ -119,12 +156,12 @@ mod tests {
         ] {
             let mut pairs = SOUND;
             pairs[idx].1 = value;
-            assert!(accept(&headers(&pairs)).is_err(), "{value}");
+            assert!(accept(&request(&pairs)).is_err(), "{value}");
         }
         for missing in 0..SOUND.len() {
             let kept = SOUND.into_iter().enumerate().filter(|(idx, _)| *idx != missing);
             let kept: Vec<_> = kept.map(|(_, pair)| pair).collect();
-            assert!(accept(&headers(&kept)).is_err());
+            assert!(accept(&request(&kept)).is_err());
         }
     }
 }

@@ -64,11 +64,14 @@ fn configured(role: Role, text: &str) -> ConfiguredKey {
 
 impl Desk {
     async fn open(settings: StreamSettings) -> Self {
+        Self::open_with(settings, Limits::default()).await
+    }
+
+    async fn open_with(settings: StreamSettings, limits: Limits) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let supervisor = Supervisor::new(Arc::clone(&clock));
         let keys = [configured(Role::Public, PUBLIC), configured(Role::Internal, INTERNAL)];
         let keyring = Arc::new(Keyring::new(keys));
-        let limits = Limits::default();
         let failures = Limit::per_minute(1_000.try_into().unwrap());
         let gate = Gate::new(Arc::clone(&keyring), limits, failures, Arc::clone(&clock));
         let gate = Arc::new(gate);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono_stream::protocol::message::farewell;
-use chrono_stream::{AuthRequest, Batch, Outgoing, Peer, Session};
+use chrono_stream::{AuthRequest, Batch, Denied, Outgoing, Peer, Session};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -30,7 +30,7 @@ impl StreamService {
     /// Takes the socket of a request over.
     pub(crate) fn websocket(&self, mut call: Call) -> Result<Reply, ApiError> {
         call.query(&["key"])?;
-        let reply = accept(call.request().headers())?;
+        let reply = accept(call.request())?;
         let from = call.peer().ip();
         let session = Session::new(self.connect(from, call.principal())?, Peer::Talking);
         let (gate, upgrade) = (Arc::clone(&self.gate), call.upgrade());
@@ -203,10 +203,17 @@ impl Conversation {
         }
     }
 
-    fn key_of(&self, request: &AuthRequest) -> Option<chrono_stream::KeyId> {
-        let principal = self.gate.authenticate(request.key.expose(), self.from).ok()?;
-        self.gate.authorize(&principal, Access::Public).ok()?;
-        Some(principal.key_id.as_str().into())
+    /// Does with a key what is done with one in a header, counting included.
+    fn key_of(&self, request: &AuthRequest) -> Result<chrono_stream::KeyId, Denied> {
+        let known = self.gate.authenticate(request.key.expose(), self.from).and_then(|principal| {
+            self.gate.authorize(&principal, Access::Public)?;
+            Ok(principal)
+        });
+        let Ok(principal) = known else { return Err(Denied::Unauthorized) };
+        match self.gate.count(&principal) {
+            Some(quota) if !quota.allows() => Err(Denied::RateLimited),
+            _ => Ok(principal.key_id.as_str().into()),
+        }
     }
 }
 

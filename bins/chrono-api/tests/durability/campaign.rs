@@ -91,15 +91,25 @@ impl Campaign {
         wrapper: &[&str],
         variables: &[(&str, &str)],
     ) -> anyhow::Result<Gateway> {
-        let mut command =
-            GatewayCommand::new(env!("CARGO_BIN_EXE_chrono-api"), self.data()).under(wrapper);
-        for (name, value) in variables {
-            command = command.with(name, value);
-        }
         let started = self.clock.uptime();
-        let gateway = command.start()?;
+        let gateway = self.command(wrapper, variables).start()?;
         self.slowest_start = self.slowest_start.max(self.clock.uptime().saturating_sub(started));
         Ok(gateway)
+    }
+
+    /// As [`Campaign::start_under`]; once it listens, its log is full and nobody reads it any more.
+    pub(crate) fn start_unread(
+        &self,
+        wrapper: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Gateway> {
+        self.command(wrapper, variables).start_unread()
+    }
+
+    fn command(&self, wrapper: &[&str], variables: &[(&str, &str)]) -> GatewayCommand {
+        let command =
+            GatewayCommand::new(env!("CARGO_BIN_EXE_chrono-api"), self.data()).under(wrapper);
+        variables.iter().fold(command, |command, (name, value)| command.with(name, value))
     }
 
     /// Starts the writers and the reader.

@@ -1,5 +1,6 @@
 //! Ends at chosen places around the commit, and builds that are wrong on purpose.
 
+mod first_keys;
 mod panics;
 
 use std::os::unix::process::ExitStatusExt;

@@ -1,7 +1,7 @@
 //! Stops under load: whoever is connected is told or served to the end, and nothing acknowledged is lost.
 
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -102,15 +102,7 @@ async fn a_second_signal_ends_it_at_once() -> anyhow::Result<()> {
     gateway.terminate()?;
     until_refused(&gateway).await?;
     ensure!(gateway.wait(Duration::ZERO).is_err(), "it did not wait for the upload");
-    let clock = SystemClock::new();
-    let status = loop {
-        // What comes right after the first counts as the same.
-        gateway.terminate()?;
-        if let Ok(status) = gateway.wait(Duration::from_millis(20)) {
-            break status;
-        }
-        ensure!(clock.uptime() < AT_ONCE, "it still runs");
-    };
+    let status = end_by_signals(&mut gateway)?;
     ensure!(status.code() == Some(1), "{status}");
     let said = gateway.errors();
     ensure!(said == ["chrono-api: stopped at once by a second signal"], "{said:?}");
@@ -130,6 +122,36 @@ async fn a_signal_that_comes_twice_at_once_is_one_stop() -> anyhow::Result<()> {
     let status = gateway.wait(STOPPED_WITHIN)?;
     ensure!(status.code() == Some(0), "{status}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stops_come_to_their_end_while_nobody_reads_the_log() -> anyhow::Result<()> {
+    let campaign = Campaign::new("stops without a reader of the log")?;
+    let mut gateway = campaign.start_unread(&[], &[])?;
+    gateway.terminate()?;
+    let status = gateway.wait(STOPPED_WITHIN)?;
+    ensure!(status.code() == Some(0), "{status}");
+
+    let mut gateway = campaign.start_unread(&[], &[])?;
+    let _upload = begin_upload(&gateway).await?;
+    gateway.terminate()?;
+    until_refused(&gateway).await?;
+    let status = end_by_signals(&mut gateway)?;
+    ensure!(status.code() == Some(1), "{status}");
+    Ok(())
+}
+
+/// Signals a gateway that stops already until it ends.
+fn end_by_signals(gateway: &mut Gateway) -> anyhow::Result<ExitStatus> {
+    let clock = SystemClock::new();
+    loop {
+        // What comes right after the first counts as the same.
+        gateway.terminate()?;
+        if let Ok(status) = gateway.wait(Duration::from_millis(20)) {
+            return Ok(status);
+        }
+        ensure!(clock.uptime() < AT_ONCE, "it still runs");
+    }
 }
 
 /// Begins an upload of ten bytes, which holds a stop up.

@@ -12,7 +12,7 @@ fn system_calls_are_traced_on_linux_only() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use anyhow::ensure;
+    use anyhow::{Context, ensure};
     use chrono_domain::{Clock, SystemClock};
     use chrono_testkit::ledger::{SentBatch, SentFeed};
     use chrono_testkit::{GatewayCommand, INTERNAL_KEY, scratch};
@@ -33,6 +33,32 @@ mod linux {
     async fn each_reply_comes_after_its_fsync() -> anyhow::Result<()> {
         let early = early_replies(&[]).await?;
         ensure!(early.is_empty(), "{} of {BATCHES} replies came early: {early:?}", early.len());
+        Ok(())
+    }
+
+    /// A power cut must not take the name of the file away that shows the first keys, once they work.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_first_keys_are_shown_for_good_before_they_are_stored() -> anyhow::Result<()> {
+        let directory = scratch()?;
+        let tracer = Tracer::new(directory.path(), TRACED, &[])?;
+        let data = directory.path().join("data");
+        let command = GatewayCommand::new(env!("CARGO_BIN_EXE_chrono-api"), data);
+        let names = ["INTERNAL_API_KEYS", "PUBLIC_PAID_API_KEYS", "ADMIN_API_KEYS"];
+        let command = names.iter().fold(command, |command, name| command.with(name, ""));
+        let gateway = command.under(&tracer.words()).start()?;
+        let process = gateway.pid();
+        ensure!(gateway.stop()?.success(), "the gateway does not stop as it should");
+        let calls = tracer.calls(process).await?;
+        let synced = |file: &str, after: usize| {
+            let is_sync = |call: &&Call| {
+                call.name == "fsync" && call.file.ends_with(file) && call.answer == 0
+            };
+            calls.iter().filter(is_sync).find(|call| call.begin > after).map(|call| call.end)
+        };
+        let file = synced("/keys.txt.new", 0).context("the file is not synced")?;
+        let name = synced("/data", file).context("its name is not synced")?;
+        let stored = calls.iter().find(|call| is_log(call) && holds(call, "first start"));
+        ensure!(stored.context("no key is stored")?.begin > name, "the keys are stored before");
         Ok(())
     }
 
@@ -73,8 +99,9 @@ mod linux {
             let reply = client.ingest(&posted(&batch, clock.now().micros()), None).await?;
             ensure!(reply.ingested == batch.feeds.len(), "batch {number}: {}", reply.message);
         }
+        let process = gateway.pid();
         ensure!(gateway.stop()?.success(), "the gateway does not stop as it should");
-        judge(&tracer.calls().await?)
+        judge(&tracer.calls(process).await?)
     }
 
     /// A batch that the trace can be searched for.

@@ -38,15 +38,15 @@ impl Tracer {
         self.words.iter().map(String::as_str).collect()
     }
 
-    /// Waits for the tracer to finish after its program, and reads its calls.
-    pub(crate) async fn calls(&self) -> anyhow::Result<Vec<Call>> {
-        let clock = SystemClock::new();
+    /// Waits for the tracer to finish after its program, by the id that this had, and reads its calls.
+    pub(crate) async fn calls(&self, process: u32) -> anyhow::Result<Vec<Call>> {
+        let (clock, process) = (SystemClock::new(), process.to_string());
         while clock.uptime() < TRACER {
             let text = std::fs::read_to_string(&self.file)?;
-            // The first thread is the process, whose end is the last.
-            let main = text.split(' ').next().unwrap_or_default();
+            // The end of the process is that of its first thread, and comes last.
             let last = text.lines().last().unwrap_or_default();
-            if last.starts_with(main) && last.contains(" +++ ") && text.ends_with('\n') {
+            let is_end = last.contains(" +++ ") && text.ends_with('\n');
+            if is_end && last.split_whitespace().next() == Some(process.as_str()) {
                 return Ok(calls(&text));
             }
             sleep(Duration::from_millis(20)).await;

@@ -1,6 +1,5 @@
 //! What stands between transport and use cases, from outside: keys, roles, limits, origins, errors, health, metrics.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use chrono_client::StreamOptions;
@@ -216,8 +215,8 @@ fn metrics_may_be_off_or_elsewhere() {
     let service = Service::start_with(&[("METRICS_ENABLED", "false")]);
     service.ask("GET", "/metrics", &[], "").error(404, "NOT_FOUND");
 
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let service = Service::start_with(&[("METRICS_ADDR", &address)]);
+    let service = Service::start_with(&[("METRICS_ADDR", "127.0.0.1:0")]);
+    let address = service.gateway.metrics_address().unwrap();
     service.ask("GET", "/metrics", &[], "").error(404, "NOT_FOUND");
     let apart = crate::ask::ask(&format!("http://{address}"), "GET", "/metrics", &[], "");
     assert!(apart.status == 200 && apart.body.contains("chrono_build_info"));

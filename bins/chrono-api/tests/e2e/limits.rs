@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use chrono_auth::{CreatedKey, Role, Tier};
-use chrono_testkit::{INTERNAL_KEY, PUBLIC_KEY};
+use chrono_testkit::{ADMIN_KEY, INTERNAL_KEY, PUBLIC_KEY};
 use serde_json::json;
 
 use crate::ask::Answer;
@@ -24,12 +24,17 @@ fn number(answer: &Answer, header: &str) -> u32 {
 
 /// Checks that the headers say the same as each other, and how much is left.
 fn expect_headers(answer: &Answer, limit: u32, left: u32) {
+    expect_headers_of(answer, "key", limit, left);
+}
+
+fn expect_headers_of(answer: &Answer, name: &str, limit: u32, left: u32) {
     let reset = number(answer, "x-ratelimit-reset");
     assert_eq!(number(answer, "x-ratelimit-limit"), limit);
     assert_eq!(number(answer, "x-ratelimit-remaining"), left);
-    let policy = format!("\"key\";q={limit};w=60");
+    let policy = format!("\"{name}\";q={limit};w=60");
     assert_eq!(answer.header("ratelimit-policy"), Some(policy.as_str()));
-    assert_eq!(answer.header("ratelimit"), Some(format!("\"key\";r={left};t={reset}").as_str()));
+    let state = format!("\"{name}\";r={left};t={reset}");
+    assert_eq!(answer.header("ratelimit"), Some(state.as_str()));
     assert!((1..=120).contains(&reset), "{reset}");
 }
 
@@ -151,11 +156,51 @@ fn a_hundred_thousand_junk_keys_grow_nothing_and_keep_nobody_out() {
     assert_eq!(ask_with_each(&service, std::iter::once(PUBLIC_KEY.to_owned()))[&200], 1);
 }
 
-fn post_as(service: &Service, key: &str, worker: &str, price: &str) -> u16 {
+fn post_as(service: &Service, key: &str, worker: &str, price: &str) -> Answer {
     let feeds = [feed("s", price, None, past())];
     let batch = json!({"worker_id": worker, "timestamp": PAST, "feeds": feeds}).to_string();
     let headers = [("X-API-Key", key), ("Content-Type", "application/json")];
-    service.ask("POST", "/internal/ingest", &headers, &batch).status
+    service.ask("POST", "/internal/ingest", &headers, &batch)
+}
+
+#[test]
+fn each_worker_behind_a_shared_key_has_a_limit_of_its_own() {
+    const LIMIT: u32 = 5;
+    let service = Service::start_with(&[("RATE_LIMIT_INTERNAL", "14"), ("RATE_LIMIT_WORKER", "5")]);
+    let post = |worker: &str| post_as(&service, INTERNAL_KEY, worker, "1");
+    for left in (0..LIMIT).rev() {
+        let answer = post("busy");
+        answer.ok();
+        expect_headers_of(&answer, "worker", LIMIT, left);
+    }
+    let refused = post("busy");
+    refused.error(429, "RATE_LIMIT_EXCEEDED");
+    expect_headers_of(&refused, "worker", LIMIT, 0);
+    // A fifth of a minute after the next one begins, a fifth of five has left the window.
+    let wait = number(&refused, "retry-after");
+    assert!((12..=72).contains(&wait), "{wait}");
+    assert_eq!(number(&refused, "x-ratelimit-reset"), wait);
+    // The other has all of its own, until less is left of the key's, which the refused one counted for as well.
+    for left in (1..LIMIT).rev() {
+        let answer = post("calm");
+        answer.ok();
+        expect_headers_of(&answer, "worker", LIMIT, left);
+    }
+    assert_eq!(post("busy").status, 429);
+    for left in (0..3).rev() {
+        let answer = post(&format!("other-{left}"));
+        answer.ok();
+        expect_headers(&answer, 14, left);
+    }
+    let refused = post("calm");
+    refused.error(429, "RATE_LIMIT_EXCEEDED");
+    expect_headers(&refused, 14, 0);
+    // An administrator is not counted, nor are the workers behind its key.
+    for _ in 0..2 * LIMIT {
+        let answer = post_as(&service, ADMIN_KEY, "busy", "1");
+        answer.ok();
+        assert_eq!(answer.header("x-ratelimit-limit"), None);
+    }
 }
 
 #[test]
@@ -168,12 +213,12 @@ fn neither_new_worker_ids_nor_a_shared_one_nor_bad_batches_evade_a_limit() {
     let statuses: Vec<u16> = (0..40)
         .map(|number| {
             let price = if number % 3 == 0 { "-1" } else { "1" };
-            post_as(&service, INTERNAL_KEY, &format!("w-{number}"), price)
+            post_as(&service, INTERNAL_KEY, &format!("w-{number}"), price).status
         })
         .collect();
     assert!(statuses[..20].iter().all(|status| matches!(status, 200 | 400)), "{statuses:?}");
     assert!(statuses[20..].iter().all(|status| *status == 429), "{statuses:?}");
     // The other key's workers have their own counts, also under the same ids.
-    let passed = (0..40).filter(|_| post_as(&service, other, "w-1", "1") == 200).count();
+    let passed = (0..40).filter(|_| post_as(&service, other, "w-1", "1").status == 200).count();
     assert_eq!(passed, 20);
 }

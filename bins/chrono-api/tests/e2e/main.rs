@@ -13,8 +13,10 @@ mod service;
 
 mod candle_answers;
 mod clean_stops;
+mod early_stops;
 mod edge_answers;
 mod forwarded;
+mod hung_readers;
 mod ingest_answers;
 mod limits;
 mod newcomer;

@@ -2,13 +2,17 @@
 
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use chrono_domain::{Clock, SystemClock};
-use chrono_testkit::scratch;
+use chrono_testkit::{fill, scratch};
+use tempfile::TempDir;
 
 use crate::service::{BINARY, Service};
 
@@ -22,26 +26,90 @@ const PAGE_BYTES: usize = 4_096;
 /// Blocks of 512 bytes, or 1,024 with some shells, that a file may have: too few for the schema.
 const FILE_BLOCKS: u32 = 16;
 
+/// Blocks of a file that are enough for the schema, and too few for the ticks of an old database.
+const CARRY_BLOCKS: u32 = 256;
+const CARRIED: u32 = 2_000;
+/// Ticks of an old database that hardly shrink.
+const ROWS: &str = "INSERT INTO symbols (name) VALUES ('A/B'); INSERT INTO sources (name) VALUES ('s'); \
+    INSERT INTO workers VALUES (1, 'w'); \
+    WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2000) \
+    INSERT INTO price_ticks SELECT 1, n, n, 1, 1, '1.5', NULL, '{\"n\":\"' || hex(randomblob(400)) || '\"}', n FROM n; \
+    UPDATE counters SET next = 2001;";
+/// A user without rights.
+const NOBODY: u32 = 65_534;
+
 /// Starts a gateway under a shell's command that ends in it; gives its exit code and what it said.
 fn start(directory: &Path, shell: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
-    let clock = SystemClock::new();
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("{shell} exec \"$0\""), BINARY]).env_clear();
-    command.env("CHRONO_DATA_DIR", directory).env("HOST", "127.0.0.1").env("PORT", "0");
-    command.envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
+    told(&mut command(directory, shell, variables))
+}
+
+fn told(command: &mut Command) -> (Option<i32>, String) {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let ended = loop {
+    let ended = end_of(&mut child);
+    let said = child.wait_with_output().unwrap().stderr;
+    (ended.code(), String::from_utf8(said).unwrap())
+}
+
+fn command(directory: &Path, shell: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{shell} exec \"$PROGRAM\"")]).env_clear();
+    command
+        .env("PROGRAM", BINARY)
+        .env("CHRONO_DATA_DIR", directory)
+        .env("HOST", "127.0.0.1")
+        .env("PORT", "0");
+    command.envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+fn end_of(child: &mut Child) -> ExitStatus {
+    let clock = SystemClock::new();
+    loop {
         if let Some(status) = child.try_wait().unwrap() {
-            break status;
+            return status;
         }
         if clock.uptime() > TOLD_WITHIN {
             child.kill().unwrap();
-            panic!("it runs on: {:?}", child.wait_with_output());
+            panic!("it runs on, then {}", child.wait().unwrap());
         }
         std::thread::sleep(Duration::from_millis(10));
-    };
-    let said = child.wait_with_output().unwrap().stderr;
-    (ended.code(), String::from_utf8(said).unwrap())
+    }
+}
+
+/// Runs statements on a file, as any program may.
+fn run_sql(file: &Path, statements: &str) {
+    let program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], isolation_level=None).executescript(sys.argv[2])";
+    let mut python = Command::new("python3");
+    assert!(python.args(["-c", program]).arg(file).arg(statements).status().unwrap().success());
+}
+
+/// A user whom permissions bind, for whoever is root.
+struct Nobody {
+    /// The program, where everybody may run it.
+    program: TempDir,
+}
+
+impl Nobody {
+    /// Gives a data directory away, unless its owner is bound by permissions.
+    fn if_root(data: &Path) -> Option<Self> {
+        if fs::metadata(data).unwrap().uid() != 0 {
+            return None;
+        }
+        let give = |path: &Path| chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        for entry in fs::read_dir(data).unwrap() {
+            give(&entry.unwrap().path());
+        }
+        give(data);
+        let program = scratch().unwrap();
+        fs::set_permissions(program.path(), Permissions::from_mode(0o755)).unwrap();
+        fs::copy(BINARY, program.path().join("chrono-api")).unwrap();
+        Some(Self { program })
+    }
+
+    fn is_to_run(&self, command: &mut Command) {
+        let program = self.program.path().join("chrono-api");
+        command.uid(NOBODY).gid(NOBODY).env("PROGRAM", program);
+    }
 }
 
 fn assert_says(found: &(Option<i32>, String), code: i32, words: &[&str]) {
@@ -60,11 +128,28 @@ fn a_taken_port_is_named_and_the_store_is_not_touched() {
         (address.to_string(), address.port().to_string())
     };
     let found = start(dir.path(), "", &[("PORT", &port)]);
-    assert_says(&found, FAULT, &[&address, "is the port taken?"]);
+    assert_says(&found, FAULT, &[&address, "the port is taken"]);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     let found = start(dir.path(), "", &[("METRICS_ADDR", &address)]);
-    assert_says(&found, FAULT, &[&address, "is the port taken?"]);
+    assert_says(&found, FAULT, &[&address, "the port is taken"]);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    // An address for documentation, which no machine has (RFC 5737).
+    let found = start(dir.path(), "", &[("METRICS_ADDR", "192.0.2.1:9000")]);
+    assert_says(&found, FAULT, &["192.0.2.1:9000", "no such address"]);
+}
+
+#[test]
+fn a_start_that_cannot_work_ends_while_nobody_reads_what_it_says() {
+    let dir = scratch().unwrap();
+    let (_unread, written) = UnixStream::pair().unwrap();
+    fill(&written).unwrap();
+    fs::write(dir.path().join("chrono.db"), "no database ".repeat(1_000)).unwrap();
+    for (port, code) in [("70000", USAGE), ("0", FAULT)] {
+        let mut command = command(dir.path(), "", &[("PORT", port)]);
+        let log = OwnedFd::from(written.try_clone().unwrap());
+        let ended = end_of(&mut command.stderr(log).spawn().unwrap());
+        assert_eq!(ended.code(), Some(code));
+    }
 }
 
 #[test]
@@ -106,6 +191,7 @@ fn a_database_whose_end_is_cut_off_is_named_and_left_alone() {
 #[test]
 fn a_database_or_a_directory_that_it_may_not_read_or_write_is_named() {
     let dir = Service::start().stopped();
+    let nobody = Nobody::if_root(dir.path());
     let file = dir.path().join("chrono.db");
     for (path, mode, fault) in [
         (file.as_path(), 0, "unable to open"),
@@ -114,13 +200,12 @@ fn a_database_or_a_directory_that_it_may_not_read_or_write_is_named() {
     ] {
         let allowed = fs::metadata(path).unwrap().permissions();
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-        let is_everything_allowed = fs::OpenOptions::new().append(true).open(&file).is_ok();
-        let found = (!is_everything_allowed).then(|| start(dir.path(), "", &[]));
+        let mut command = command(dir.path(), "", &[]);
+        if let Some(nobody) = &nobody {
+            nobody.is_to_run(&mut command);
+        }
+        let found = told(&mut command);
         fs::set_permissions(path, allowed).unwrap();
-        let Some(found) = found else {
-            println!("not checked here: what is not allowed; whoever runs this may do everything");
-            return;
-        };
         assert_says(&found, FAULT, &[path.to_str().unwrap(), fault]);
     }
     let service = Service::start_in(dir);
@@ -129,18 +214,13 @@ fn a_database_or_a_directory_that_it_may_not_read_or_write_is_named() {
 
 #[test]
 fn a_database_of_somebody_else_or_of_a_newer_program_is_left_alone() {
-    let sql = |file: &Path, text: &str| {
-        let program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], isolation_level=None).execute(sys.argv[2])";
-        let mut python = Command::new("python3");
-        assert!(python.args(["-c", program]).arg(file).arg(text).status().unwrap().success());
-    };
     let dir = scratch().unwrap();
-    sql(&dir.path().join("chrono.db"), "CREATE TABLE theirs (x)");
+    run_sql(&dir.path().join("chrono.db"), "CREATE TABLE theirs (x)");
     assert_says(&start(dir.path(), "", &[]), FAULT, &["chrono.db", "not Chrono's"]);
 
     let dir = Service::start().stopped();
     let newer = "INSERT INTO schema_migrations SELECT 99, 'newer', checksum, applied_at FROM schema_migrations LIMIT 1";
-    sql(&dir.path().join("chrono.db"), newer);
+    run_sql(&dir.path().join("chrono.db"), newer);
     assert_says(&start(dir.path(), "", &[]), FAULT, &["version 99", "start the newer program"]);
 }
 
@@ -153,6 +233,25 @@ fn a_disk_without_room_for_the_schema_is_said() {
     // With room again it starts as if nothing had been.
     let service = Service::start_in(dir);
     assert_eq!(service.ask("GET", "/health/ready", &[], "").status, 200);
+}
+
+#[test]
+fn a_disk_without_room_to_carry_an_old_database_over_is_said() {
+    let dir = scratch().unwrap();
+    let file = dir.path().join("chrono.db");
+    let first = chrono_migrations::SQLITE.first().unwrap();
+    let applied = format!(
+        "CREATE TABLE schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, \
+         checksum TEXT NOT NULL, applied_at TEXT NOT NULL) STRICT; \
+         INSERT INTO schema_migrations VALUES (1, '{}', '{:016x}', 'then');",
+        first.name, first.checksum
+    );
+    run_sql(&file, &format!("PRAGMA journal_mode = wal; {}; {applied} {ROWS}", first.sql));
+    let found = start(dir.path(), &format!("trap '' XFSZ; ulimit -f {CARRY_BLOCKS};"), &[]);
+    assert_says(&found, FAULT, &["chrono.db", "cannot be worked on", "disk I/O error"]);
+    assert!(!found.1.contains("cannot be read"), "{}", found.1);
+    let service = Service::start_in(dir);
+    assert_eq!(service.get("/metadata/system").ok()["store"]["ticks"], CARRIED);
 }
 
 #[test]

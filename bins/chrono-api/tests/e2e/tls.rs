@@ -188,7 +188,16 @@ fn files_that_are_no_pair_are_named_with_every_other_fault() {
     let authority = Authority::new();
     let (cert, key) = authority.issue();
     let (_, stranger) = authority.issue();
-    for (name, text) in [("cert", &cert), ("key", &key), ("stranger", &stranger)] {
+    // Cut where reading ends, it would be the same pair.
+    let endless = |pem: &str| format!("{pem}{}", "#\n".repeat(512 * 1024));
+    let (long_cert, long_key) = (endless(&cert), endless(&key));
+    for (name, text) in [
+        ("cert", &cert),
+        ("key", &key),
+        ("stranger", &stranger),
+        ("long-cert", &long_cert),
+        ("long-key", &long_key),
+    ] {
         std::fs::write(dir.path().join(name), text).unwrap();
     }
     let path = |name: &str| dir.path().join(name).display().to_string();
@@ -199,6 +208,9 @@ fn files_that_are_no_pair_are_named_with_every_other_fault() {
         (Some("none"), Some("key"), "No such file"),
         (Some("cert"), Some("cert"), "TLS_KEY is"),
         (Some("cert"), Some("stranger"), "TLS_KEY is"),
+        (Some("long-cert"), Some("key"), "larger than 1048576 bytes"),
+        (Some("cert"), Some("long-key"), "larger than 1048576 bytes"),
+        (Some("/dev/zero"), Some("key"), "larger than 1048576 bytes"),
     ] {
         let paths = [("TLS_CERT", cert.map(path)), ("TLS_KEY", key.map(path))];
         let mut settings = vec![("PORT", "seventy")];

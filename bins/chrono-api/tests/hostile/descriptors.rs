@@ -1,6 +1,6 @@
 //! A gateway whose process may have few descriptors, and peers that want more.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use chrono_testkit::GatewayCommand;
@@ -20,13 +20,12 @@ const FLOOD: usize = 300;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_takes_neither_the_descriptors_of_the_store_nor_the_operators_door() {
-    let operators = operators();
     let limit = format!("ulimit -n {DESCRIPTORS}; exec \"$0\"");
-    let metrics = operators.to_string();
     let with = |command: GatewayCommand| {
-        command.under(&["sh", "-c", &limit]).with("METRICS_ADDR", &metrics)
+        command.under(&["sh", "-c", &limit]).with("METRICS_ADDR", "127.0.0.1:0")
     };
     let service = Service::start_as(with);
+    let operators = service.gateway.metrics_address().unwrap();
     let honest = Honest::start(&service).await;
 
     let mut flood = Vec::new();
@@ -50,11 +49,6 @@ async fn a_flood_takes_neither_the_descriptors_of_the_store_nor_the_operators_do
     assert_eq!(newcomer.ask("GET", "/health/ready", &[]).await.status, 200);
     honest.end().await;
     assert!(service.gateway.stop().unwrap().success());
-}
-
-/// Gives an address for metrics apart from all else.
-pub(crate) fn operators() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn metrics_of(operators: SocketAddr) -> String {

@@ -21,4 +21,6 @@ mod overload;
 mod pipelines;
 mod readers;
 mod slow;
+#[cfg(target_os = "linux")]
+mod unsent;
 mod values;

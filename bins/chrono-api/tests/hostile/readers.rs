@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::client::SOON;
-use crate::descriptors::{figure, operators, until, until_within};
+use crate::descriptors::{figure, until, until_within};
 use crate::feeds::{INGEST, PAST};
 use crate::honest::Honest;
 use crate::service::Service;
@@ -24,7 +24,7 @@ const EACH: usize = 200;
 /// How many of them ask at the same time.
 const AT_ONCE: usize = 40;
 /// Rows of the largest answer, some 1.8 MB.
-const ROWS: usize = 10_000;
+pub(crate) const ROWS: usize = 10_000;
 const FEEDS: usize = 100;
 /// What all large answers may take together, and what is made of them, read and logged beside; without a bound it would
 /// be 700 MB.
@@ -36,20 +36,20 @@ const SIP_EVERY: Duration = Duration::from_secs(1);
 /// When the last is cut: 30 seconds for all, as many again for half a megabyte, which is more than they take with what
 /// the kernel takes for them, and room for a busy machine.
 const CUT_WITHIN: Duration = Duration::from_secs(30 + 30 + 30);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A segment and a window as on a long wire. On a loopback with its own, whole answers would hide in the kernel.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A segment and a window as on a long wire, so that little of an answer hides in the readers' kernel; what hides in the
+/// gateway's is looked at in `unsent`.
 const SEGMENT_BYTES: u32 = 536;
 const WINDOW_BYTES: u32 = 8 * 1_024;
 /// Where honest clients come from.
 const HONEST: Ipv4Addr = Ipv4Addr::LOCALHOST;
-const LARGEST: &str =
+pub(crate) const LARGEST: &str =
     "/prices/range?symbol=A/B&limit=10000&from=2025-10-09T00:00:00Z&to=2025-10-10T00:00:00Z";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_take_their_time_share_a_bounded_memory_and_are_cut() {
-    let operators = operators();
-    let metrics = operators.to_string();
-    let service = Service::start_with(&[("METRICS_ADDR", &metrics)]);
+    let service = Service::start_with(&[("METRICS_ADDR", "127.0.0.1:0")]);
+    let operators = service.gateway.metrics_address().unwrap();
     fill(&service);
     assert!(service.get(LARGEST).body.len() > ROWS * 150);
     let honest = Honest::start(&service).await;
@@ -156,7 +156,7 @@ async fn sampled<T>(gateway: &Gateway, doing: impl Future<Output = T>) -> (T, u6
 }
 
 /// Stores rows that are as long as rows can be.
-fn fill(service: &Service) {
+pub(crate) fn fill(service: &Service) {
     let feed = |nr: usize| {
         json!({
             "symbol": "A/B", "source": format!("{:x<32}", "s"), "timestamp": PAST,

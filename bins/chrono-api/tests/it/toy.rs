@@ -130,8 +130,12 @@ fn gate(clock: &Arc<ManualClock>) -> Gate {
         key(Role::Admin, Tier::Free, ADMIN),
     ]);
     let limit = |requests| Limit::per_minute(NonZeroU32::new(requests).unwrap());
-    let limits =
-        Limits { internal: limit(LIMIT), public_free: limit(LIMIT), public_paid: limit(2 * LIMIT) };
+    let limits = Limits {
+        internal: limit(LIMIT),
+        worker: limit(LIMIT),
+        public_free: limit(LIMIT),
+        public_paid: limit(2 * LIMIT),
+    };
     Gate::new(Arc::new(keyring), limits, limit(FAILURES), clock.clone())
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use chrono_api::edge::Origins;
 use chrono_api::http::{BodyLimits, Settings};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::client::{Client, SOON};
@@ -169,6 +171,36 @@ async fn a_reader_that_reads_is_not_cut() {
     client.send("GET /endless HTTP/1.1\r\nHost: test\r\n\r\n").await;
     let reading = timeout(2 * ROOMY, async { while client.more().await {} }).await;
     assert!(reading.is_err(), "it was cut though it read on");
+}
+
+#[tokio::test]
+async fn a_steady_reader_is_not_cut_however_much_the_kernel_took_before() {
+    // A fifteenth of what is usual: 240 KiB a second are asked for once two seconds are over, and 360 are read.
+    let settings = Settings {
+        write_stall: Duration::from_secs(2),
+        write_pace: Settings::default().write_pace / 15,
+        ..Settings::default()
+    };
+    let server = start(settings).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /endless HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    let mut chunk = vec![0; 36 * 1024];
+    // Read fast, so that the kernel makes its buffers as large as they become.
+    for _ in 0..500 {
+        stream.read_exact(&mut chunk).await.unwrap();
+    }
+    let mut every = tokio::time::interval(Duration::from_millis(100));
+    let reading = async {
+        for _ in 0..100 {
+            every.tick().await;
+            stream.read_exact(&mut chunk).await.unwrap();
+        }
+    };
+    tokio::select! {
+        // What the kernels hold already would come for a while.
+        () = server.toy.given_up.notified() => panic!("it was cut though it read on"),
+        () = reading => {}
+    }
 }
 
 #[tokio::test]

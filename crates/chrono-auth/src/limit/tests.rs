@@ -92,6 +92,22 @@ fn a_flood_of_buckets_stays_bounded_and_passes_no_more() {
 }
 
 #[test]
+fn a_flood_lets_no_bucket_pass_twice_its_limit_across_a_border() {
+    let mut shard = Shard::default();
+    let passes = |shard: &mut Shard, number, at_ms| {
+        (0..20).filter(|_| shard.count(bucket(number), at_ms, limit(10), 1).allowed).count()
+    };
+    shard.turn(1);
+    assert_eq!(passes(&mut shard, 1, WINDOW_MS - 1), 10);
+    shard.turn(2);
+    assert_eq!(passes(&mut shard, 2, 0), 10, "the flood was here first");
+    assert_eq!(passes(&mut shard, 1, 0), 0, "its own ten of a moment ago weigh on");
+    assert_eq!(passes(&mut shard, 1, WINDOW_MS - 1), 9);
+    shard.turn(3);
+    assert_eq!(passes(&mut shard, 1, 0), 1, "the nine that it passed among others weigh on");
+}
+
+#[test]
 fn buckets_of_this_minute_and_the_last_are_held_and_no_older_ones() {
     let (clock, limiter) = limiter(160);
     for (minutes, held) in [(0, 10), (1, 20), (2, 10)] {
@@ -247,6 +263,26 @@ proptest! {
             prop_assert!(this_minute <= requests as usize);
             let sixty_s = passed_ms.iter().filter(|&&ms| ms + WINDOW_MS > now_ms).count();
             prop_assert!(sixty_s < 2 * requests as usize, "{} passed within 60 s", sixty_s);
+        }
+    }
+
+    #[test]
+    fn no_bucket_passes_more_than_the_model_lets_it_however_many_there_are(
+        requests in 1_u32..10,
+        asked in prop::collection::vec((0_u32..4, prop_oneof![Just(0), 0..5_000_u64, 0..70_000_u64]), 1..200),
+    ) {
+        let mut shard = Shard::default();
+        let mut passed_ms = vec![Vec::new(); 4];
+        let mut now_ms = 0;
+        for (number, step_ms) in asked {
+            now_ms += step_ms;
+            shard.turn(now_ms / WINDOW_MS);
+            let decision = shard.count(bucket(number), now_ms % WINDOW_MS, limit(requests), 2);
+            let own = &mut passed_ms[number as usize];
+            if decision.allowed {
+                prop_assert!(model_allows(own, now_ms, requests));
+                own.push(now_ms);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The writer over the model store, with commits that go wrong.
 
+mod names;
 mod pipeline;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use chrono_storage::{IdempotencyKey, TickStore};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::queue::Held;
 use crate::{IngestError, NameLimits, ParsedBatch, Receipt};
 
 struct House {
@@ -79,14 +81,18 @@ impl House {
 }
 
 fn batch(symbol: &str, prices: &[&str]) -> ParsedBatch {
+    batch_of("w", "s", symbol, prices)
+}
+
+fn batch_of(worker: &str, source: &str, symbol: &str, prices: &[&str]) -> ParsedBatch {
     let feed = |price: &&str| {
         format!(
-            r#"{{"symbol":"{symbol}","price":"{price}","source":"s","timestamp":"2025-10-09T12:34:56Z"}}"#
+            r#"{{"symbol":"{symbol}","price":"{price}","source":"{source}","timestamp":"2025-10-09T12:34:56Z"}}"#
         )
     };
     let feeds: Vec<_> = prices.iter().map(feed).collect();
     let body = format!(
-        r#"{{"worker_id":"w","timestamp":"2025-10-09T12:34:56Z","feeds":[{}]}}"#,
+        r#"{{"worker_id":"{worker}","timestamp":"2025-10-09T12:34:56Z","feeds":[{}]}}"#,
         feeds.join(",")
     );
     ParsedBatch::parse(&mut body.into_bytes(), now()).unwrap()
@@ -201,14 +207,16 @@ async fn a_writer_that_is_dropped_in_a_commit_settles_it_in_its_next_run() {
     house.store.next_commit(Fault::UnknownStored);
     let group = {
         let (reply, _answer) = tokio::sync::oneshot::channel();
+        let (batch, _faults, names) = house.ingest.admit(batch("A/B", &["1"])).unwrap();
         let new = NewBatch {
-            worker: chrono_domain::WorkerId::try_new("w").unwrap(),
+            worker: batch.worker,
             idempotency: None,
-            ticks: batch("A/B", &["1"]).ticks,
+            ticks: batch.ticks,
             receipt: bytes::Bytes::new(),
             received_at: now(),
         };
-        vec![Job::new(Arc::new(new), reply).0]
+        let held = Held::new(names, house.ingest.find_room(1).unwrap());
+        vec![Job::new(Arc::new(new), held, reply).0]
     };
     house.writer.commit(group).await;
     assert!(house.published().await.is_empty());
@@ -246,6 +254,45 @@ async fn a_full_queue_is_refused_at_once() {
     let second = house.ingest.submit(batch("A/B", &["2"]), None);
     let (_, second) = tokio::join!(tokio::time::timeout(Duration::from_millis(10), first), second);
     assert!(matches!(second, Err(IngestError::Overloaded)));
+}
+
+#[tokio::test]
+async fn batches_that_wait_hold_no_more_than_their_bytes() {
+    const BYTES: usize = 2 << 20;
+    let mut house = house(IngestSettings { queue_bytes: BYTES, ..IngestSettings::default() }).await;
+    // As large as a body may be: feeds with 4 KiB of metadata, and one whose refused price is told at length.
+    let metadata = format!("{{\"a\":\"{}\"}}", "x".repeat(4_088));
+    let feed = |price: &str| {
+        format!(
+            r#"{{"symbol":"A/B","price":"{price}","source":"s","timestamp":"2025-10-09T12:34:56Z","metadata":{metadata}}}"#
+        )
+    };
+    let mut feeds = vec![feed("1"); 99];
+    feeds.push(feed(&"\\u0001".repeat(200)));
+    let body = format!(
+        r#"{{"worker_id":"w","timestamp":"2025-10-09T12:34:56Z","feeds":[{}]}}"#,
+        feeds.join(",")
+    );
+    let large = || ParsedBatch::parse(&mut body.clone().into_bytes(), now()).unwrap();
+
+    let (mut waiting, mut sent) = (JoinSet::new(), 0);
+    loop {
+        let (ingest, batch) = (Arc::clone(&house.ingest), large());
+        waiting.spawn(async move { ingest.submit(batch, None).await });
+        tokio::task::yield_now().await;
+        if let Some(ended) = waiting.try_join_next() {
+            assert!(matches!(ended, Ok(Err(IngestError::Overloaded))), "{ended:?}");
+            break;
+        }
+        sent += 1;
+        assert!(sent * 99 * metadata.len() <= BYTES, "{sent} batches wait");
+    }
+    assert!(sent >= 4 && house.ingest.waiting() == sent);
+    house.start_writer();
+    for fate in waiting.join_all().await {
+        assert_eq!(fate.unwrap().ingested, 99);
+    }
+    house.ingest.submit(large(), None).await.unwrap();
 }
 
 #[tokio::test]

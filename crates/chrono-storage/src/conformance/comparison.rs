@@ -89,6 +89,7 @@ impl Comparison {
             names.workers.sort_unstable();
         }
         assert_eq!(of_left, of_right);
+        let sources: Vec<_> = of_left.sources.into_iter().map(Some).chain([None]).collect();
         let counts = (left.stats().await.unwrap().ticks, right.stats().await.unwrap().ticks);
         assert_eq!(counts.0, counts.1);
         let by_key = |mut ticks: Vec<Seen>| {
@@ -99,9 +100,11 @@ impl Comparison {
         assert_eq!(of_left, by_key(self.right.seen(right.newest().await.unwrap())));
         for symbol in of_left.iter().map(|seen| seen.stored.tick.symbol) {
             for order in [Order::OldestFirst, Order::NewestFirst] {
-                let detail = Detail::WithMetadata;
-                let range = TickRange { order, detail, limit: PAGE, ..TickRange::of(symbol) };
-                self.ticks(left, right, &range).await;
+                for &source in &sources {
+                    let detail = Detail::WithMetadata;
+                    let all = TickRange { order, detail, limit: PAGE, ..TickRange::of(symbol) };
+                    self.ticks(left, right, &TickRange { source, ..all }).await;
+                }
             }
         }
     }
@@ -225,8 +228,9 @@ async fn compare(left: &dyn Store, right: &dyn Store, op: &Op) {
             assert_eq!(of_left, said(pages::delegations(right, range).await), "{op:?}");
         }
         Op::PutKey(key) => {
-            let of_left = left.put_key(key.clone()).await.map_err(|fault| fault.to_string());
-            let of_right = right.put_key(key.clone()).await.map_err(|fault| fault.to_string());
+            let of_left = left.put_keys(vec![key.clone()]).await.map_err(|fault| fault.to_string());
+            let of_right =
+                right.put_keys(vec![key.clone()]).await.map_err(|fault| fault.to_string());
             assert_eq!(of_left, of_right, "{op:?}");
         }
         Op::RevokeKey(id, at) => {

@@ -20,8 +20,8 @@ use crate::{
 
 /// Symbols that get ticks, and one that never does.
 const SYMBOLS: [&str; 4] = ["BTC/USD", "ETH/USD", "BTC/EUR", "NONE/USD"];
-/// Sources that get ticks, and one that never does.
-const SOURCES: [&str; 4] = ["binance", "kraken", "coinbase", "nowhere"];
+/// Sources that get ticks, the last of them few, and one that never does.
+const SOURCES: [&str; 5] = ["binance", "kraken", "coinbase", "seldom", "nowhere"];
 /// Prices: equal ones with different digits, the smallest and the largest.
 const PRICES: [&str; 9] = [
     "1",
@@ -146,7 +146,8 @@ pub fn tick() -> impl Strategy<Value = Tick> {
         2 => Just(None),
     ];
     let metadata = option::weighted(0.2, (0..3_u8).prop_map(|n| format!("{{\"n\":{n}}}")));
-    (symbol_index(3), source_index(3), price, volume, time(), metadata).prop_map(
+    let source = prop_oneof![12 => source_index(3), 1 => Just(source(SOURCES[3]))];
+    (symbol_index(3), source, price, volume, time(), metadata).prop_map(
         |(symbol, source, price, volume, at, metadata)| {
             let price = Price::try_new(&price).unwrap();
             let volume = volume.map(|text| Volume::try_new(&text).unwrap());

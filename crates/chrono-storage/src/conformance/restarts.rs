@@ -102,8 +102,8 @@ pub async fn snapshots_delegations_and_keys_survive(reopen: &impl AsyncFn() -> A
     let put = vec![snapshot("12:00:00", Some("1")), revised.clone()];
     assert_eq!(store.put_snapshots(put).await.unwrap(), 2);
     store.append_delegations(vec![delegation("a", "b", "12:00:00")]).await.unwrap();
-    store.put_key(key("a", "12:00:00")).await.unwrap();
-    store.put_key(key("b", "12:00:01")).await.unwrap();
+    store.put_keys(vec![key("a", "12:00:00")]).await.unwrap();
+    store.put_keys(vec![key("b", "12:00:01")]).await.unwrap();
     assert!(store.revoke_key("b", at("13:00:00")).await.unwrap());
     let delegations = store.delegations(&all()).await.unwrap();
     let keys = store.keys().await.unwrap();

@@ -1,5 +1,7 @@
 //! API keys: a list.
 
+use std::collections::BTreeSet;
+
 use chrono_domain::Timestamp;
 
 use super::ModelStore;
@@ -7,12 +9,13 @@ use crate::{KeyStore, StoreError, StoredKey};
 
 #[async_trait::async_trait]
 impl KeyStore for ModelStore {
-    async fn put_key(&self, key: StoredKey) -> Result<(), StoreError> {
+    async fn put_keys(&self, keys: Vec<StoredKey>) -> Result<(), StoreError> {
         self.commit_whole(|state| {
-            if state.keys.iter().any(|held| held.id == key.id) {
+            let mut ids: BTreeSet<_> = state.keys.iter().map(|held| &held.id).collect();
+            if !keys.iter().all(|key| ids.insert(&key.id)) {
                 return Err(StoreError::Refused("the key id exists".into()));
             }
-            state.keys.push(key);
+            state.keys.extend(keys);
             Ok(())
         })
         .await

@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::codec;
 use super::fault::Fault;
+use super::hit;
 use crate::StoredKey;
 
 const ADD: &str = "INSERT INTO api_keys (id, hash, role, tier, client, created_at, not_after, revoked_at) \
@@ -13,18 +14,22 @@ const ALL: &str = "SELECT id, hash, role, tier, client, created_at, not_after, r
     FROM api_keys ORDER BY created_at, rowid";
 const REVOKE: &str = "UPDATE api_keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
 
-/// Stores a key.
-pub(super) fn put(connection: &Connection, key: &StoredKey) -> Result<(), Fault> {
-    connection.prepare_cached(ADD)?.execute(params![
-        key.id,
-        key.hash,
-        key.role,
-        key.tier,
-        key.client,
-        key.created_at.micros(),
-        key.not_after.map(Timestamp::micros),
-        key.revoked_at.map(Timestamp::micros),
-    ])?;
+/// Stores keys.
+pub(super) fn put(connection: &Connection, keys: &[StoredKey]) -> Result<(), Fault> {
+    let mut add = connection.prepare_cached(ADD)?;
+    for key in keys {
+        add.execute(params![
+            key.id,
+            key.hash,
+            key.role,
+            key.tier,
+            key.client,
+            key.created_at.micros(),
+            key.not_after.map(Timestamp::micros),
+            key.revoked_at.map(Timestamp::micros),
+        ])?;
+    }
+    hit("keys_before_commit");
     Ok(())
 }
 

@@ -80,6 +80,16 @@ pub(super) fn read_all(
     Ok(buckets(pages, (symbol_id, None), level, span)?.into_iter().collect())
 }
 
+/// Reads the candles of a source, or of all together, that a page holds, in order.
+pub(super) fn of_page(
+    level: Interval,
+    page: &StoredPage,
+    source_id: u32,
+) -> Result<Vec<(i64, Candle)>, Fault> {
+    let buckets = decode(level, page, Some(source_id))?.into_iter();
+    Ok(buckets.map(|((_source_id, start), candle)| (start, candle)).collect())
+}
+
 /// Merges candles into the page that holds their buckets; all of them lie in the page that begins at `start`.
 pub(super) fn merged(
     pages: &Pages<'_>,

@@ -196,16 +196,29 @@ pub enum OpenError {
         /// Why.
         source: StoreError,
     },
+    /// What the file holds is well, and cannot be worked on: a full disk, for example.
+    #[error("{path} cannot be worked on; what was begun is begun again by the next start")]
+    Unavailable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
     /// SQLite failed.
     #[error("sqlite failed")]
     Sqlite(#[from] rusqlite::Error),
 }
 
 impl OpenError {
-    /// Says of a file that its content is at fault.
+    /// Says of a file whether its content is at fault, or the disk.
     pub(super) fn content(path: &Path) -> impl FnOnce(Fault) -> Self {
         let path = path.to_owned();
-        move |fault| Self::Content { path, source: fault.into() }
+        move |fault| match fault.into() {
+            source @ (StoreError::Corrupt(_) | StoreError::Refused(_)) => {
+                Self::Content { path, source }
+            }
+            source => Self::Unavailable { path, source },
+        }
     }
 }
 
@@ -417,7 +430,21 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::ffi;
+
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_what_the_file_holds() {
+        let of = |code| {
+            let fault = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            OpenError::content(Path::new("chrono.db"))(fault.into())
+        };
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_BUSY] {
+            assert!(matches!(of(code), OpenError::Unavailable { .. }), "{code}");
+        }
+        assert!(matches!(of(ffi::SQLITE_CORRUPT), OpenError::Content { .. }));
+    }
 
     #[test]
     fn no_connection_that_writes_checkpoints_by_itself() {

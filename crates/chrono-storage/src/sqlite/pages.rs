@@ -95,6 +95,15 @@ impl Place {
         Self { start: key.timestamp.micros(), tie: whole(key.arrival.0) }
     }
 
+    /// Gives the place right before it; none before the first.
+    pub(super) const fn before(self) -> Option<Self> {
+        match self {
+            Self { start, tie: 1.. } => Some(Self { start, tie: self.tie - 1 }),
+            Self { start: 1.., .. } => Some(Self { start: self.start - 1, tie: i64::MAX }),
+            _ => None,
+        }
+    }
+
     /// Gives the place of what begins at a time.
     pub(super) const fn at(start: i64) -> Self {
         Self { start, tie: 0 }
@@ -140,6 +149,16 @@ impl Pages<'_> {
     ) -> Result<Option<StoredPage>, Fault> {
         find(self.connection, VERSION, chain, place, cycle)
     }
+}
+
+/// Counts the pages that a connection has read so far.
+#[cfg(test)]
+pub(super) fn reads(connection: &Connection) -> i32 {
+    let runs = |sql| {
+        let statement = connection.prepare_cached(sql).unwrap();
+        statement.get_status(rusqlite::StatementStatus::Run)
+    };
+    [COVERING, BEFORE, VERSION].into_iter().map(runs).sum()
 }
 
 /// Writes a page of a cycle that is not published yet, once more if need be.

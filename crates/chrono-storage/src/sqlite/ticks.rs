@@ -10,7 +10,9 @@ use rusqlite::{Connection, OptionalExtension};
 use super::codec;
 use super::connection::Reader;
 use super::fault::Fault;
-use super::generation::{Generation, Held};
+use super::generation::{Generation, Held, Series};
+use super::leap;
+use super::levels::{HOUR, SeriesId};
 use super::packed::ticks::{Beside, Page};
 use super::packed::{Row, metadata};
 use super::pages::{Chain, Family, Pages, Place, StoredPage};
@@ -83,7 +85,13 @@ pub(super) fn find_source(connection: &Connection, source: Source) -> Result<Opt
 /// Copies from a generation what is wanted of it.
 pub(super) fn held(generation: &Generation, wanted: &Wanted) -> Vec<Whole> {
     let Some(series) = generation.series.get(&wanted.symbol_id) else { return Vec::new() };
-    let ticks = series.range((wanted.from, wanted.to));
+    let bounds = (wanted.from, wanted.to);
+    // The writer waits meanwhile, so that ticks of other sources are not gone through.
+    let spans: Box<dyn DoubleEndedIterator<Item = _>> = match wanted.source_id {
+        None => Box::new(std::iter::once(bounds)),
+        Some(source_id) => Box::new(spans_of(series, source_id, bounds)),
+    };
+    let ticks = spans.flat_map(|bounds| series.range(bounds));
     let ticks = ticks.filter(|(_key, held)| wanted.is_of(held.source_id));
     let copy = |(key, held): (&OrderKey, &Held)| {
         let metadata = if wanted.detail == Detail::Plain { None } else { held.metadata.clone() };
@@ -93,6 +101,30 @@ pub(super) fn held(generation: &Generation, wanted: &Wanted) -> Vec<Whole> {
         Order::OldestFirst => ticks.map(copy).take(wanted.limit).collect(),
         Order::NewestFirst => ticks.rev().map(copy).take(wanted.limit).collect(),
     }
+}
+
+/// Gives bounds, minute by minute, between which all ticks of a source lie that are within others.
+fn spans_of(
+    series: &Series,
+    source_id: u32,
+    (from, to): (Bound<OrderKey>, Bound<OrderKey>),
+) -> impl DoubleEndedIterator<Item = (Bound<OrderKey>, Bound<OrderKey>)> {
+    let first = place(from, Place::FIRST).start;
+    let hours = first - first % HOUR..=place(to, Place::LAST).start;
+    // A range that ends before it begins is no range.
+    let hours = (!hours.is_empty()).then(|| series.hours.range(hours));
+    let minutes = hours.into_iter().flatten().flat_map(|(_, minutes)| minutes.iter());
+    minutes.filter(move |((_, id), _)| *id == source_id).map(move |(_, minute)| {
+        let from = match from {
+            Bound::Included(at) | Bound::Excluded(at) if at >= minute.open_at => from,
+            _ => Bound::Included(minute.open_at),
+        };
+        let to = match to {
+            Bound::Included(at) | Bound::Excluded(at) if at <= minute.close_at => to,
+            _ => Bound::Included(minute.close_at),
+        };
+        (from, to)
+    })
 }
 
 /// Reads what is wanted from the pages, and joins it with what was copied from memory.
@@ -167,6 +199,10 @@ impl<T: Copy + FromStr<Err = NameError>> NamesById<T> {
 }
 
 impl Wanted {
+    const fn series(&self, source_id: u32) -> SeriesId {
+        SeriesId { symbol_id: self.symbol_id, source_id }
+    }
+
     fn is_of(&self, source_id: u32) -> bool {
         self.source_id.is_none_or(|wanted| wanted == source_id)
     }
@@ -218,10 +254,18 @@ fn ends(range: &TickRange) -> (Bound<OrderKey>, Bound<OrderKey>) {
 }
 
 /// Reads what is wanted from the pages.
+///
+/// Behind a page without a tick of the source that is wanted it leaps, so that a source costs two pages for each with
+/// ticks of it and not all those of others between them.
 fn stored(pages: &Pages<'_>, wanted: &Wanted) -> Result<Vec<Whole>, Fault> {
     let mut found: Vec<Whole> = Vec::new();
     let chain = Chain::of(Family::Ticks, wanted.symbol_id);
-    let (first, last) = (place(wanted.from, Place::FIRST), place(wanted.to, Place::LAST));
+    let (first, mut last) = (place(wanted.from, Place::FIRST), place(wanted.to, Place::LAST));
+    let series = wanted.source_id.map(|source_id| wanted.series(source_id));
+    if let Some(series) = series {
+        let Some(newest) = leap::newest(pages, series)? else { return Ok(found) };
+        last = last.min(newest);
+    }
     if first > last || wanted.limit == 0 {
         return Ok(found);
     }
@@ -229,17 +273,24 @@ fn stored(pages: &Pages<'_>, wanted: &Wanted) -> Result<Vec<Whole>, Fault> {
         Order::OldestFirst => first,
         Order::NewestFirst => last,
     };
+    let is_within = |place: &Place| (first..=last).contains(place);
     let mut next = pages.covering(chain, start)?;
     while let Some(page) = next {
+        let before = found.len();
         add_page(pages, &page, wanted, &mut found)?;
         if found.len() >= wanted.limit {
             break;
         }
-        next = match wanted.order {
-            Order::OldestFirst => pages.after(chain, page.place)?.filter(|page| page.place <= last),
-            Order::NewestFirst if page.place <= first => None,
-            Order::NewestFirst => pages.before(chain, page.place)?,
+        let mut place = match wanted.order {
+            Order::OldestFirst => pages.next_place(chain, page.place)?,
+            Order::NewestFirst => page.place.before(),
         };
+        if let (Some(series), Some(from)) = (series, place.filter(is_within))
+            && found.len() == before
+        {
+            place = leap::next(pages, series, wanted.order, from)?;
+        }
+        next = place.filter(is_within).map_or(Ok(None), |place| pages.covering(chain, place))?;
     }
     Ok(found)
 }
@@ -321,3 +372,6 @@ where
     }
     Ok(texts)
 }
+
+#[cfg(test)]
+mod tests;

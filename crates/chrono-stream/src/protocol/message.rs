@@ -24,7 +24,7 @@ pub enum Code {
     UnknownAction,
     /// No key yet, or a wrong one.
     Unauthorized,
-    /// More messages than the rate allows.
+    /// More messages than the rate allows, or more requests of the key.
     RateLimitExceeded,
     /// More symbols than a command or a connection may have.
     TooManySymbols,
@@ -195,7 +195,7 @@ pub fn farewell(reason: CloseReason) -> Option<Bytes> {
     let code = match reason {
         CloseReason::Draining(after) => return Some(reconnect(after)),
         CloseReason::Unauthorized | CloseReason::KeyGone => Code::Unauthorized,
-        CloseReason::TooManyMessages => Code::RateLimitExceeded,
+        CloseReason::TooManyMessages | CloseReason::TooManyRequests => Code::RateLimitExceeded,
         CloseReason::TooManyConnections => Code::TooManyConnections,
         CloseReason::AnswersUnread | CloseReason::NoProgress | CloseReason::NoPong => return None,
     };

@@ -71,7 +71,7 @@ impl Talk {
     fn auth(&mut self, key: Option<&str>) {
         let request = self.session.hear(r#"{"action":"auth","key":"secret","id":9}"#).unwrap();
         assert_eq!(request.key.expose(), "secret");
-        self.session.authenticate(&request, key.map(Into::into));
+        self.session.authenticate(&request, key.map(Into::into).ok_or(Denied::Unauthorized));
     }
 
     /// Everything the client is told now.
@@ -428,6 +428,7 @@ fn every_reason_a_peer_can_be_told_has_its_words() {
         (CloseReason::Unauthorized, Some(4401), Some("UNAUTHORIZED")),
         (CloseReason::KeyGone, Some(4401), Some("UNAUTHORIZED")),
         (CloseReason::TooManyMessages, Some(1008), Some("RATE_LIMIT_EXCEEDED")),
+        (CloseReason::TooManyRequests, Some(1013), Some("RATE_LIMIT_EXCEEDED")),
         (CloseReason::TooManyConnections, Some(1013), Some("TOO_MANY_CONNECTIONS")),
         (CloseReason::AnswersUnread, Some(1008), None),
         (CloseReason::NoProgress, None, None),

@@ -34,6 +34,32 @@ async fn a_key_may_come_in_the_first_message() {
 }
 
 #[tokio::test]
+async fn a_key_is_counted_wherever_it_comes() {
+    let limits =
+        Limits { public_free: Limit::per_minute(3.try_into().unwrap()), ..Limits::default() };
+    let desk = Desk::open_with(StreamSettings::default(), limits).await;
+    let auth = format!(r#"{{"action":"auth","key":"{PUBLIC}"}}"#);
+    let mut first = Client::connect(desk.address, PUBLIC).await;
+    let mut second = Client::try_connect(desk.address, "").await.unwrap();
+    for _ in 0..2 {
+        second.say(&auth).await;
+        assert_eq!(second.told().await["type"], "authenticated");
+    }
+    // The fourth of three: a stream that has a key keeps it, one without is ended.
+    second.say(&auth).await;
+    assert_eq!(second.told().await["code"], "RATE_LIMIT_EXCEEDED");
+    let mut third = Client::try_connect(desk.address, "").await.unwrap();
+    third.say(&auth).await;
+    let (told, code) = third.ending().await;
+    assert_eq!((&told[0]["code"], code), (&"RATE_LIMIT_EXCEEDED".into(), 1013));
+    let refused = Client::try_connect(desk.address, &format!("?key={PUBLIC}")).await;
+    assert_eq!(refused.err().map(|status| status.as_u16()), Some(429));
+    for client in [&mut first, &mut second] {
+        client.subscribe(r#""A/B""#, "").await;
+    }
+}
+
+#[tokio::test]
 async fn a_slow_reader_is_conflated_while_a_fast_one_gets_everything() {
     const COMMITS: u64 = 400;
     const TICKS: u64 = 100;

@@ -20,6 +20,8 @@ use crate::kills::rounds;
 const ROUNDS_PER_FAULT: u64 = 100;
 const NEEDED: &str =
     "strace is needed to fail system calls: apt-get install strace, or your system's like";
+const ATTACH: &str = "strace may not attach to the gateway: run the tests as root, or set kernel.yama.ptrace_scope to 0, \
+    or give the container SYS_PTRACE";
 /// Syncs that fail until one must have had a commit beside it: every third has or so.
 const TRIES_BESIDE: usize = 30;
 /// How a gateway ends whose disk failed to sync (`EX_IOERR`), and how long that may take.
@@ -58,10 +60,7 @@ async fn a_commit_beside_a_sync_that_fails_is_in_doubt_and_never_lost() -> anyho
     for _ in 0..TRIES_BESIDE {
         let mut campaign = Campaign::new("commit beside a sync that fails")?;
         let mut gateway = campaign.start(&[("STORE_CYCLE_TICKS", "1")])?;
-        let Some(mut tracer) = fail_first_sync(gateway.pid(), "store-upkeep").await? else {
-            println!("not checked here: a commit in doubt; strace may not attach to a process");
-            return Ok(());
-        };
+        let mut tracer = fail_first_sync(gateway.pid(), "store-upkeep").await?;
         let load = campaign.load(&gateway)?;
         let ended = gateway.wait(CHECKPOINTS);
         load.end().await?;
@@ -75,8 +74,8 @@ async fn a_commit_beside_a_sync_that_fails_is_in_doubt_and_never_lost() -> anyho
     bail!("no commit was beside one of {TRIES_BESIDE} syncs")
 }
 
-/// Fails the first sync of one thread from here on, unless the system does not let it.
-async fn fail_first_sync(pid: u32, thread: &str) -> anyhow::Result<Option<Child>> {
+/// Fails the first sync of one thread from here on.
+async fn fail_first_sync(pid: u32, thread: &str) -> anyhow::Result<Child> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task"))?.collect::<Result<Vec<_>, _>>()?;
     let is_meant = |task: &DirEntry| {
         fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim_end() == thread)
@@ -88,13 +87,11 @@ async fn fail_first_sync(pid: u32, thread: &str) -> anyhow::Result<Option<Child>
     let mut tracer = strace.arg(task.file_name()).spawn().context(NEEDED)?;
     let clock = SystemClock::new();
     while fs::read_to_string(task.path().join("status"))?.contains("TracerPid:\t0\n") {
-        if tracer.try_wait()?.is_some() {
-            return Ok(None);
-        }
+        ensure!(tracer.try_wait()?.is_none(), "{ATTACH}");
         ensure!(clock.uptime() < ENDS_WITHIN, "strace does not attach");
         sleep(Duration::from_millis(5)).await;
     }
-    Ok(Some(tracer))
+    Ok(tracer)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,6 +108,19 @@ async fn a_stop_that_fails_to_sync_says_so_and_loses_nothing() -> anyhow::Result
     let status = gateway.wait(ENDS_WITHIN)?;
     ensure!(status.code() == Some(DISK_FAILED), "{status}");
     disk.is_said_by(&mut gateway)?;
+    loses_nothing(campaign).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_fails_to_sync_ends_the_gateway_while_nobody_reads_the_log()
+-> anyhow::Result<()> {
+    let mut campaign = Campaign::new("failed sync without a reader of the log")?;
+    let disk = BadDisk::failing_syncs(&mut campaign, "1")?;
+    let mut gateway = campaign.start_unread(&disk.words(), &[("STORE_CYCLE_TICKS", "1")])?;
+    let load = campaign.load(&gateway)?;
+    let ended = gateway.wait(CHECKPOINTS);
+    load.end().await?;
+    ensure!(ended?.code() == Some(DISK_FAILED), "it ends otherwise");
     loses_nothing(campaign).await
 }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use chrono_domain::{Clock, SystemClock};
-use chrono_testkit::PUBLIC_KEY;
+use chrono_testkit::{GatewayCommand, INTERNAL_KEY, PUBLIC_KEY, scratch};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::ask::Answer;
-use crate::service::Service;
+use crate::ask::{Answer, ask};
+use crate::service::{BINARY, Service};
 use crate::socket::Socket;
 
 const INGEST: &str = "/internal/ingest";
@@ -28,7 +28,7 @@ fn start(place: &str) -> Service {
 }
 
 /// Posts the next prices under a key of their own.
-fn post(service: &Service, number: usize) -> Answer {
+fn post(url: &str, number: usize) -> Answer {
     let at = |tick: usize| format!("2025-10-09T12:34:{number:02}.{tick:03}Z");
     let feeds: Vec<_> = (1..=TICKS)
         .map(|tick| {
@@ -38,14 +38,19 @@ fn post(service: &Service, number: usize) -> Answer {
         .collect();
     let batch = json!({"worker_id": "w", "timestamp": at(0), "feeds": feeds});
     let key = format!("run-{number}");
-    service.post(INGEST, &[("Idempotency-Key", &key)], &batch)
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("Idempotency-Key", key.as_str()),
+        ("X-API-Key", INTERNAL_KEY),
+    ];
+    ask(url, "POST", INGEST, &headers, &batch.to_string())
 }
 
 /// Posts again, as a worker does, until the batch is acknowledged.
-fn post_until_taken(service: &Service, number: usize) -> Answer {
+fn post_until_taken(url: &str, number: usize) -> Answer {
     let clock = SystemClock::new();
     loop {
-        let answer = post(service, number);
+        let answer = post(url, number);
         if answer.status == 200 {
             return answer;
         }
@@ -91,9 +96,10 @@ fn assert_told(service: &Service, task: &str) {
 #[test]
 fn a_panic_in_a_handler_fails_one_request() {
     let service = start("handler");
-    let answers: Vec<u16> = (1..=BATCHES).map(|number| post(&service, number).status).collect();
+    let answers: Vec<u16> =
+        (1..=BATCHES).map(|number| post(service.url(), number).status).collect();
     assert_eq!(answers, [200, 200, 500, 200, 200, 200]);
-    post(&service, PANICS_AT).ok();
+    post(service.url(), PANICS_AT).ok();
     assert_whole(&service);
     let metrics = service.ask("GET", "/metrics", &[], "").body;
     assert!(metrics.contains("task_panics_total{task=\"request\"} 1"), "{metrics}");
@@ -105,11 +111,11 @@ fn a_panic_in_a_handler_fails_one_request() {
 fn a_panic_of_the_writer_before_it_publishes_loses_and_doubles_nothing() {
     let service = start("before_publish");
     for number in 1..=BATCHES {
-        let answer = post(&service, number);
+        let answer = post(service.url(), number);
         if number == PANICS_AT {
             answer.error(503, "OUTCOME_UNKNOWN");
             // The same key tells what became of it.
-            let again = post_until_taken(&service, number);
+            let again = post_until_taken(service.url(), number);
             assert_eq!(again.header("idempotent-replayed"), Some("true"));
         } else {
             answer.ok();
@@ -124,10 +130,10 @@ fn a_panic_of_the_writer_before_it_publishes_loses_and_doubles_nothing() {
 fn a_panic_of_the_store_s_thread_within_a_commit_stores_nothing_of_it() {
     let service = start("before_commit");
     for number in 1..=BATCHES {
-        let answer = post(&service, number);
+        let answer = post(service.url(), number);
         if number == PANICS_AT {
             assert_eq!(answer.status, 503, "{}", answer.body);
-            let again = post_until_taken(&service, number);
+            let again = post_until_taken(service.url(), number);
             assert_eq!(again.header("idempotent-replayed"), None, "it was rolled back");
         } else {
             answer.ok();
@@ -136,6 +142,17 @@ fn a_panic_of_the_store_s_thread_within_a_commit_stores_nothing_of_it() {
     assert_whole(&service);
     assert_told(&service, "store-writer");
     assert!(service.gateway.stop().unwrap().success());
+}
+
+#[test]
+fn a_thread_that_panics_is_started_again_while_nobody_reads_the_log() {
+    let dir = scratch().unwrap();
+    let command = GatewayCommand::new(BINARY, dir.path());
+    let panics = command.with("CHRONO_PANIC", &format!("before_commit:{PANICS_AT}"));
+    let gateway = panics.start_unread().unwrap();
+    for number in 1..=BATCHES {
+        post_until_taken(gateway.url(), number);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,7 +165,7 @@ async fn a_panic_of_the_hub_amid_an_update_keeps_every_stream_whole() {
         sockets.push(socket);
     }
     for number in 1..=BATCHES {
-        post(&service, number).ok();
+        post(service.url(), number).ok();
     }
     for socket in &mut sockets {
         let mut told = Vec::new();

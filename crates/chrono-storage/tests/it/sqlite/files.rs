@@ -39,10 +39,10 @@ async fn a_second_server_is_refused_and_a_tool_is_not() {
     let server = Running::open(&path);
     assert!(matches!(open(Settings::new(&path)), Err(OpenError::InUse(_))));
     let tool = Running::visit(&path);
-    tool.store.put_key(key("a")).await.unwrap();
+    tool.store.put_keys(vec![key("a")]).await.unwrap();
     assert_eq!(server.store.keys().await.unwrap(), [key("a")]);
-    server.store.put_key(key("b")).await.unwrap();
-    assert!(matches!(tool.store.put_key(key("b")).await, Err(StoreError::Refused(_))));
+    server.store.put_keys(vec![key("b")]).await.unwrap();
+    assert!(matches!(tool.store.put_keys(vec![key("b")]).await, Err(StoreError::Refused(_))));
     assert_eq!(tool.store.keys().await.unwrap().len(), 2);
     drop((server, tool));
     assert!(open(Settings::new(&path)).is_ok());
@@ -52,7 +52,7 @@ async fn a_second_server_is_refused_and_a_tool_is_not() {
 async fn a_closed_store_refuses_and_its_file_opens_again() {
     let (_dir, path) = fresh_file();
     let running = Running::open(&path);
-    running.store.put_key(key("a")).await.unwrap();
+    running.store.put_keys(vec![key("a")]).await.unwrap();
     running.store.close();
     assert!(matches!(running.store.keys().await, Err(StoreError::Unavailable(_))));
     drop(running);
@@ -104,7 +104,7 @@ async fn the_files_are_measured() {
     assert!(before > 0);
     let mut large = key("a");
     large.client = "c".repeat(100_000);
-    running.store.put_key(large).await.unwrap();
+    running.store.put_keys(vec![large]).await.unwrap();
     assert!(running.store.stats().await.unwrap().bytes.unwrap() >= before + 100_000);
 }
 

@@ -149,6 +149,7 @@ impl Run {
             command = command.with(name, value);
         }
         let mut gateway = command.start()?;
+        let process = gateway.pid();
         let posted = self.load(&gateway.client(INTERNAL_KEY)?).await?;
         let acknowledged = posted.iter().filter(|(_, acknowledged)| *acknowledged).count();
         let of_one = |pair: &[Posted]| pair[0].0.worker == pair[1].0.worker;
@@ -171,7 +172,7 @@ impl Run {
             }
         }
         self.sent.add(posted.into_iter().map(|(batch, _)| batch));
-        let calls = tracer.calls().await?;
+        let calls = tracer.calls(process).await?;
         let disk = self.disk()?;
         let (mut events, lines) = events(calls, &disk, &self.sent, self.lines)?;
         let replies = events.iter().filter(|event| matches!(event, Event::Acknowledged(_))).count();
