@@ -16,7 +16,8 @@ use crate::supervisor::{Policy, Supervisor};
 const UNSETTLED: Duration = Duration::from_mins(2);
 /// Rest of the materialiser when nothing waits. Too long, and what a busy store has to put in order piles up.
 const MATERIALISE_EVERY: Duration = Duration::from_millis(250);
-/// Rest of the materialiser after a step, in times of the step: it leaves the processors to requests while it can.
+/// Rest of the materialiser and of forgetting after a step, in times of the step: processors and writer are left to
+/// requests while that goes.
 const RESTS: u32 = 1;
 /// Time between two samples of stored candles that are folded again.
 const RECOUNT_EVERY: Duration = Duration::from_mins(1);
@@ -87,9 +88,13 @@ async fn recount(store: Arc<dyn Store>) {
 
 async fn forget_keys(store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
     loop {
+        let started = clock.uptime();
         match store.forget_keys(clock.now().minus(KEY_AGE)).await {
             Ok(0) => sleep(FORGET_EVERY).await,
-            Ok(forgotten) => tracing::debug!(forgotten, "idempotency keys forgotten"),
+            Ok(forgotten) => {
+                tracing::debug!(forgotten, "idempotency keys forgotten");
+                sleep(clock.uptime().saturating_sub(started) * RESTS).await;
+            }
             Err(error) => {
                 complain("cannot forget idempotency keys", &error);
                 sleep(FORGET_EVERY).await;

@@ -98,9 +98,6 @@ pub use visit::{Moment, Visit, VisitedTick};
 #[cfg(not(feature = "failpoints"))]
 const fn hit(_place: &str) {}
 
-/// Parts of a cycle that may wait: one is asked for at a time, those before it were given up. Too few, and a step fails
-/// for one that ends slowly; more are never there.
-const UPKEEP_WAITING_MAX: usize = 4;
 /// All that memory may hold, in the parts that its fullness is told in.
 const FULL: u32 = 1_000;
 /// From here on cycles hurry.
@@ -148,7 +145,7 @@ impl SqliteStore {
     pub fn open(settings: Settings, clock: &dyn Clock) -> Result<(Self, Lanes), OpenError> {
         let (writer, write_jobs) = lane::queue(settings.writes_waiting_max);
         let (reader, read_jobs) = lane::queue(settings.reads_waiting_max);
-        let (upkeep, upkeep_jobs) = lane::queue(UPKEEP_WAITING_MAX);
+        let (upkeep, upkeep_jobs) = lane::queue(0);
         let file = Arc::new(StoreFile::open(settings, clock)?);
         let store = Self {
             writer,
@@ -217,7 +214,8 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Reader) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        on(&self.reader, work).await.map_err(Fault::of_read)
+        let (work, _caller) = watched(work);
+        self.reader.call(work).await.map_err(Fault::of_read)
     }
 
     /// Runs a part of a cycle that does not write: where no read waits for it, unless appends wait for the cycle.
@@ -226,7 +224,8 @@ impl SqliteStore {
         work: impl FnOnce(&Reader) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let lane = if self.is_behind() { &self.reader } else { &self.upkeep };
-        on(lane, work).await
+        let (work, _caller) = watched(work);
+        lane.call_of_cycle(work).await
     }
 
     /// Refuses what only the owner of the file does: others have no part in its memory.
@@ -267,26 +266,22 @@ impl SqliteStore {
             let parts = held.saturating_mul(u64::from(FULL)).div_ceil(limit.max(1));
             u32::try_from(parts).unwrap_or(u32::MAX)
         };
-        part(load.ticks, limits.ticks).max(part(load.log_bytes, limits.log_bytes))
+        part(load.ticks, limits.ticks).max(part(load.bytes, limits.bytes))
     }
 }
 
-/// Runs work on a lane that reads.
-///
-/// # Cancel safety
-/// Work whose caller has gone is stopped soon, so that it does not hold up those who wait for the lane.
-async fn on<T: Send + 'static>(
-    lane: &Calls<Reader>,
+/// Makes work for a lane that reads, which is stopped soon once its caller has dropped what comes with it, so that it
+/// does not hold up those who wait for the lane.
+fn watched<T>(
     work: impl FnOnce(&Reader) -> Result<T, Fault> + Send + 'static,
-) -> Result<T, Fault> {
-    // It lives for as long as this future does.
+) -> (impl FnOnce(&mut Reader) -> Result<T, Fault> + Send + 'static, Arc<()>) {
     let caller = Arc::new(());
     let wanted_by = Arc::downgrade(&caller);
-    let look = |reader: &mut Reader| {
+    let look = move |reader: &mut Reader| {
         reader.serve(wanted_by)?;
         work(reader)
     };
-    lane.call(look).await
+    (look, caller)
 }
 
 #[async_trait::async_trait]

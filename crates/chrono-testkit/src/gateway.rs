@@ -16,6 +16,8 @@ use chrono_client::{Client, Options};
 use log::Addresses;
 pub use log::fill;
 
+use crate::resident_kib;
+
 /// The key that tests post with.
 pub const INTERNAL_KEY: &str = "chrono_internal_test_0123456789";
 /// The key that tests read with; of the paid tier, so that no limit stands in a test's way.
@@ -187,19 +189,7 @@ impl Gateway {
     /// # Errors
     /// When the system does not tell.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
-        let pid = self.pid().to_string();
-        let text = match std::fs::read_to_string(format!("/proc/{pid}/status")) {
-            Ok(status) => {
-                let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-                line.context("no VmRSS")?.to_owned()
-            }
-            // No such files on macOS.
-            Err(_absent) => {
-                let output = Command::new("ps").args(["-o", "rss=", "-p", &pid]).output()?;
-                String::from_utf8(output.stdout)?
-            }
-        };
-        Ok(text.trim().trim_end_matches(" kB").parse()?)
+        resident_kib(self.pid())
     }
 
     /// Gives, once it has ended, the errors that it logged while it ran, and what it said to people; the second time

@@ -23,9 +23,11 @@ mod gateway;
 pub mod ledger;
 pub mod oracle;
 mod recording;
+mod resident;
 
 pub use environment::number_from_environment;
 pub use gateway::{
     ADMIN_KEY, Gateway, GatewayCommand, INTERNAL_KEY, PUBLIC_KEY, fill, has_program, scratch,
 };
 pub use recording::{CandleRow, TickRow, data_dir, read_rows, tick_files};
+pub use resident::resident_kib;

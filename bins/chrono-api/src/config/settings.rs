@@ -177,7 +177,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "STORE_CYCLE_TICKS",
         "250000",
-        "Ticks kept in memory until they are sealed into pages of the embedded store. Too low writes the same pages again and again, too high takes memory, some 150 bytes a tick, and a second of the start for each million; 500000 at most, half of what memory may hold.",
+        "Ticks kept in memory until they are sealed into pages of the embedded store. Too low writes the same pages again and again, too high takes memory, some 100 bytes a tick, and a second of the start for each million; 500000 at most, half of what memory may hold. Ticks that take more, as one that is alone in its hour takes 600, are sealed at 96 MiB.",
     ),
     plain(
         "MAX_SYMBOLS",

@@ -60,7 +60,7 @@ pub(super) fn append(
     hit("after_commit");
     if let Some((commit, bytes)) = logged {
         writer.memory.expect(&commit, bytes);
-        writer.fresh = Some((number, commit, bytes));
+        writer.fresh = Some((number, commit));
     }
     Ok(outcomes)
 }

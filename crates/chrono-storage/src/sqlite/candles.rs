@@ -11,12 +11,14 @@ use super::connection::Reader;
 use super::fault::Fault;
 use super::generation::{Generation, Minutes, Series};
 use super::levels::{self, ALL_SOURCES, HOUR, SeriesId};
-use super::pages::{Pages, Place};
-use super::ticks::{self, Wanted, find_source, find_symbol};
+use super::packed::ticks::Page;
+use super::packed::{Damage, Row};
+use super::pages::{Chain, Family, Pages, Place, StoredPage};
+use super::ticks::{find_source, find_symbol};
 use crate::candles::plan::{Piece, plan};
 use crate::candles::span::{Span, bucket};
 use crate::candles::walk::Walk;
-use crate::{Bucket, CandleRange, Detail, Order};
+use crate::{Bucket, CandleRange, Order};
 
 /// Candles by the start of their bucket.
 type Folded = BTreeMap<i64, Candle>;
@@ -57,24 +59,39 @@ pub(super) fn page(reader: &Reader, range: &CandleRange) -> Result<Vec<Bucket>, 
     )
 }
 
-/// Gives each tick of a span that the pages hold, in order, as (time, source, candle of one).
+/// Gives the ticks of a span that the pages hold, in order, a page of them at a time, as (time, source, candle of one).
 pub(super) fn ticks_of(
     pages: &Pages<'_>,
     series: SeriesId,
     span: Span,
-) -> Result<Vec<(i64, u32, Candle)>, Fault> {
-    let wanted = Wanted {
-        symbol_id: series.symbol_id,
-        source_id: (series.source_id != ALL_SOURCES).then_some(series.source_id),
-        from: Bound::Included(key(span.from)?),
-        to: Bound::Excluded(key(span.until)?),
-        order: Order::OldestFirst,
-        limit: usize::MAX,
-        detail: Detail::Plain,
+) -> impl Iterator<Item = Result<Vec<(i64, u32, Candle)>, Fault>> {
+    let chain = Chain::of(Family::Ticks, series.symbol_id);
+    let mut place = Some(pages.covering(chain, Place::at(span.from)));
+    std::iter::from_fn(move || {
+        let page = match place.take()? {
+            Ok(page) => page.filter(|page| page.place.start < span.until)?,
+            Err(fault) => return Some(Err(fault)),
+        };
+        place = Some(pages.after(chain, page.place));
+        Some(ticks_of_page(&page, series, span).map_err(Fault::damage("pages", page.id)))
+    })
+}
+
+fn ticks_of_page(
+    page: &StoredPage,
+    series: SeriesId,
+    span: Span,
+) -> Result<Vec<(i64, u32, Candle)>, Damage> {
+    let page = Page::open(&page.body)?;
+    let keys = page.keys()?;
+    let before = |at| keys.partition_point(|key| key.timestamp.micros() < at);
+    let source_id = (series.source_id != ALL_SOURCES).then_some(series.source_id);
+    let rows = page.rows(before(span.from)..before(span.until), source_id)?.into_iter();
+    let one = |(_, row): (usize, Row)| {
+        let candle = Candle::of_one(row.key, row.price, row.volume);
+        (row.key.timestamp.micros(), row.source_id, candle)
     };
-    let rows = ticks::read(pages, Vec::new(), &wanted)?.into_iter();
-    let one = |row: super::packed::Row| Candle::of_one(row.key, row.price, row.volume);
-    Ok(rows.map(|(row, _)| (row.key.timestamp.micros(), row.source_id, one(row))).collect())
+    Ok(rows.map(one).collect())
 }
 
 fn find(connection: &Connection, range: &CandleRange) -> Result<Option<SeriesId>, Fault> {
@@ -168,8 +185,10 @@ fn stored(pages: &Pages<'_>, series: SeriesId, range: &CandleRange) -> Result<Fo
                     }
                 }
                 Piece::Ticks(span) => {
-                    for (at, _source, candle) in ticks_of(pages, series, span)? {
-                        add(&mut folded, bucket(range.interval, at).from, &candle);
+                    for ticks in ticks_of(pages, series, span) {
+                        for (at, _source, candle) in ticks? {
+                            add(&mut folded, bucket(range.interval, at).from, &candle);
+                        }
                     }
                 }
             }

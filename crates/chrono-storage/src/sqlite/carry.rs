@@ -11,7 +11,7 @@ use super::counters::Published;
 use super::cycle;
 use super::fault::Fault;
 use super::generation::{Generation, Held};
-use super::open::CycleSettings;
+use super::open::{BRING_SOME_OVER, CycleSettings};
 
 const ROWS: &str = "SELECT symbol_id, timestamp, arrival, source_id, worker_id, price, volume, ingested_at, metadata \
     FROM price_ticks WHERE (symbol_id, timestamp, arrival) > (?1, ?2, ?3) \
@@ -34,6 +34,8 @@ pub(super) fn carry_over(
         let (generation, last) = read(connection, after, settings)?;
         let Some(last) = last else { break };
         cycle::seal_alone(connection, &generation, settings)?;
+        // Else the log file grows to the length of all.
+        connection.query_one(BRING_SOME_OVER, [], |_row| Ok(()))?;
         after = last;
         carried += generation.ticks;
         tracing::info!(carried, total, "ticks carried over into pages");
@@ -54,8 +56,7 @@ fn read(
     while let Some(row) = rows.next()? {
         let (key, held) = tick(row)?;
         last = Some((row.get(0)?, row.get(1)?, row.get(2)?));
-        generation.series.entry(row.get(0)?).or_default().add(key, held);
-        generation.ticks += 1;
+        generation.add(row.get(0)?, key, held);
     }
     Ok((generation, last))
 }

@@ -41,8 +41,8 @@ pub(super) struct Writer {
     health: Arc<Health>,
 }
 
-/// A commit that is on the disk: its number, what it says, and its bytes in the log.
-pub(super) type FreshCommit = (u64, LoggedCommit, usize);
+/// A commit that is on the disk: its number, and what it says.
+pub(super) type FreshCommit = (u64, LoggedCommit);
 
 /// A connection that reads.
 #[derive(Debug)]
@@ -180,7 +180,7 @@ impl Writer {
         transact().map_err(|fault| self.health.note(fault))
     }
 
-    /// As [`Writer::transact`], but answers before the sync: for what the log has as well.
+    /// As [`Writer::transact`], but answers before the sync: for what the log has as well, or what can be done again.
     ///
     /// The next commit's sync takes it along, and a power cut before that takes it away whole.
     pub(super) fn transact_unsynced<T>(
@@ -198,8 +198,8 @@ impl Writer {
     ///
     /// Reads of meanwhile find it in the log.
     pub(super) fn rest(&mut self) {
-        if let Some((number, commit, log_bytes)) = self.fresh.take() {
-            self.memory.fold(number, commit, log_bytes);
+        if let Some((number, commit)) = self.fresh.take() {
+            self.memory.fold(number, commit);
         }
         if self.wal.is_long() {
             self.bring_over();

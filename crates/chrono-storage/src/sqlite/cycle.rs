@@ -23,14 +23,20 @@ use crate::Progress;
 
 mod clear;
 mod seal;
+#[cfg(test)]
+mod tests;
 
 pub(super) use clear::remove_unpublished;
+use seal::Made;
 
 /// Idempotency keys that are written in the time of a page, roughly.
 const KEYS_PER_PAGE: usize = 8;
 
+/// A symbol, and how far its pages are made.
+type Reached = (u32, Made);
+
 /// Where a cycle stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Stage {
     /// A step is at work.
     Busy,
@@ -38,10 +44,10 @@ enum Stage {
     Rest,
     /// Pages are written, symbol by symbol.
     Pages {
-        /// The symbols before this are done.
-        next: u32,
+        /// Where to go on; none when all are made.
+        next: Option<Reached>,
         /// Encoded and not yet written, in order.
-        ready: VecDeque<NewPage>,
+        ready: VecDeque<Arc<NewPage>>,
     },
     /// Idempotency keys are written.
     Keys {
@@ -96,6 +102,9 @@ impl Stage {
     /// Where to go on when it is not known how far the cycle had come: clearing is safe at any time, and after it
     /// memory tells.
     const START: Self = Self::Clear { before: i64::MAX };
+
+    /// Where the sealing of a generation begins.
+    const PAGES: Self = Self::Pages { next: Some((0, Made::Nothing)), ready: VecDeque::new() };
 }
 
 /// Does one step of the store's cycle.
@@ -110,32 +119,47 @@ pub(super) async fn step(
     if store.wal.is_due() {
         bring_over(store).await;
     }
-    let next = match (stage, store.memory.frozen()) {
+    if matches!(stage, Stage::Rest)
+        && store.memory.frozen().is_none()
+        && !(store.is_behind() || is_due(&store.memory, settings, now))
+    {
+        turn.next = Stage::Rest;
+        return Ok(Progress::Idle);
+    }
+    let before = stage.clone();
+    let next = advance(store, settings, stage).await;
+    if matches!(next, Err(Fault::Full)) {
+        // Nothing was done: the next step does it.
+        turn.next = before;
+    }
+    turn.next = next?;
+    Ok(if store.is_behind() { Progress::Behind } else { Progress::More })
+}
+
+/// Does what a stage is about, and tells which comes next.
+async fn advance(
+    store: &SqliteStore,
+    settings: CycleSettings,
+    stage: Stage,
+) -> Result<Stage, Fault> {
+    Ok(match (stage, store.memory.frozen()) {
         (Stage::Clear { before }, _) => clear(store, settings, before).await?,
         (Stage::Pages { next, ready }, Some(frozen)) => {
             write_pages(store, settings, frozen, (next, ready)).await?
         }
         (Stage::Keys { after }, Some(_)) => write_keys(store, settings, after).await?,
         (Stage::Publish, Some(frozen)) => publish(store, frozen).await?,
-        (Stage::Rest | Stage::Busy, Some(_)) => Stage::Pages { next: 0, ready: VecDeque::new() },
-        (Stage::Rest, None) if store.is_behind() || is_due(&store.memory, settings, now) => {
-            freeze(store).await?
-        }
-        (Stage::Rest, None) => {
-            turn.next = Stage::Rest;
-            return Ok(Progress::Idle);
-        }
+        (Stage::Rest | Stage::Busy, Some(_)) => Stage::PAGES,
+        (Stage::Rest, None) => freeze(store).await?,
         // The generation is gone: its publication had succeeded, though its answer was an error.
         (_, None) => Stage::START,
-    };
-    turn.next = next;
-    Ok(if store.is_behind() { Progress::Behind } else { Progress::More })
+    })
 }
 
 fn is_due(memory: &Memory, settings: CycleSettings, now: Timestamp) -> bool {
     let load = memory.load();
     let is_old = load.oldest.is_some_and(|oldest| now.since(oldest) >= settings.age);
-    is_old || load.ticks >= settings.ticks || load.log_bytes >= settings.log_bytes
+    is_old || load.ticks >= settings.ticks || load.bytes >= settings.bytes
 }
 
 /// Freezes the active generation; on the writer's lane, so that no commit is half taken in.
@@ -144,9 +168,9 @@ async fn freeze(store: &SqliteStore) -> Result<Stage, Fault> {
         writer.memory.freeze();
         Ok(())
     };
-    store.writer.call(freeze).await?;
+    store.writer.call_of_cycle(freeze).await?;
     hit("cycle_frozen");
-    Ok(Stage::Pages { next: 0, ready: VecDeque::new() })
+    Ok(Stage::PAGES)
 }
 
 /// Brings the log file over into the database: copies it beside the commits, and what they add meanwhile between two of
@@ -159,7 +183,7 @@ async fn bring_over(store: &SqliteStore) {
         writer.bring_over();
         Ok(())
     };
-    let settled = store.writer.call(settle).await;
+    let settled = store.writer.call_of_cycle(settle).await;
     if let Err(fault) = copied.and(settled) {
         tracing::debug!(error = &fault as &dyn std::error::Error, "the log file grows on");
     }
@@ -170,51 +194,52 @@ async fn write_pages(
     store: &SqliteStore,
     settings: CycleSettings,
     frozen: Arc<Generation>,
-    (next, mut ready): (u32, VecDeque<NewPage>),
+    (mut next, mut ready): (Option<Reached>, VecDeque<Arc<NewPage>>),
 ) -> Result<Stage, Fault> {
-    let mut next = Some(next);
-    if ready.is_empty() {
-        let from = next.unwrap_or_default();
+    if ready.is_empty()
+        && let Some(from) = next
+    {
         let encode = move |reader: &Reader| encode(reader, &frozen, from, settings);
-        (ready, next) = store.on_upkeep(encode).await?;
+        let (made, rest) = store.on_upkeep(encode).await?;
+        (ready, next) = (made.into_iter().map(Arc::new).collect(), rest);
     }
     let slice: Vec<_> = ready.drain(..settings.slice.min(ready.len())).collect();
     let write = move |writer: &mut Writer| {
         writer.transact_unsynced(|connection, _names, _memory| {
             let cycle = Published::load(connection)?.cycle + 1;
-            slice.into_iter().try_for_each(|page| pages::put(connection, page, cycle))?;
+            slice.iter().try_for_each(|page| pages::put(connection, page, cycle))?;
             hit("materialise_before_commit");
             hit("cycle_pages_before_commit");
             Ok(())
         })
     };
-    store.writer.call(write).await?;
+    store.writer.call_of_cycle(write).await?;
     hit("materialise_after_commit");
     hit("cycle_pages_after_commit");
-    Ok(match (ready.is_empty(), next) {
-        (true, None) => Stage::Keys { after: None },
-        // Done but for what is ready.
-        (false, None) => Stage::Pages { next: u32::MAX, ready },
-        (_, Some(next)) => Stage::Pages { next, ready },
-    })
+    let is_done = ready.is_empty() && next.is_none();
+    Ok(if is_done { Stage::Keys { after: None } } else { Stage::Pages { next, ready } })
 }
 
-/// Encodes the pages of symbols until they make a slice; tells which symbol is next.
+/// Encodes pages, symbol by symbol, until they make a slice; tells where to go on.
 fn encode(
     reader: &Reader,
     frozen: &Generation,
-    next: u32,
+    (first_id, made): Reached,
     settings: CycleSettings,
-) -> Result<(VecDeque<NewPage>, Option<u32>), Fault> {
+) -> Result<(VecDeque<NewPage>, Option<Reached>), Fault> {
     reader.view(
         |_generation| (),
         |view| {
             let mut ready = VecDeque::new();
-            for (symbol_id, series) in frozen.series.range(next..) {
-                if ready.len() >= settings.slice {
-                    return Ok((ready, Some(*symbol_id)));
+            for (symbol_id, series) in frozen.series.range(first_id..) {
+                let mut next = Some(if *symbol_id == first_id { made } else { Made::Nothing });
+                while let Some(made) = next {
+                    let from = (*symbol_id, made);
+                    if ready.len() >= settings.slice {
+                        return Ok((ready, Some(from)));
+                    }
+                    next = seal::step(&view.pages, from, series, settings.page_rows, &mut ready)?;
                 }
-                ready.extend(seal::symbol(&view.pages, *symbol_id, series, settings.page_rows)?);
             }
             Ok((ready, None))
         },
@@ -235,7 +260,7 @@ async fn write_keys(
             Ok(keys.into_iter().next_back().map(|(name, _kept)| name))
         })
     };
-    let last = store.writer.call(write).await?;
+    let last = store.writer.call_of_cycle(write).await?;
     hit("cycle_keys_after_commit");
     Ok(last.map_or(Stage::Publish, |last| Stage::Keys { after: Some(last) }))
 }
@@ -255,7 +280,7 @@ async fn publish(store: &SqliteStore, frozen: Arc<Generation>) -> Result<Stage, 
         hit("cycle_published");
         Ok(())
     };
-    store.writer.call(publish).await?;
+    store.writer.call_of_cycle(publish).await?;
     // Freeing it takes long; a lane that is overrun leaves it to this thread.
     let free = |_reader: &Reader| {
         drop(frozen);
@@ -274,7 +299,7 @@ async fn clear(store: &SqliteStore, settings: CycleSettings, before: i64) -> Res
             Ok(before)
         })
     };
-    let next = store.writer.call(clear).await?;
+    let next = store.writer.call_of_cycle(clear).await?;
     hit("cycle_clear_after_commit");
     Ok(next.map_or(Stage::Rest, |before| Stage::Clear { before }))
 }
@@ -288,14 +313,13 @@ pub(super) fn seal_alone(
     let published = Published::load(connection)?;
     let cycle = published.cycle + 1;
     for (symbol_id, series) in &generation.series {
-        let held = pages::Pages { connection, cycle: published.cycle };
-        let mut ready = seal::symbol(&held, *symbol_id, series, settings.page_rows)?;
-        while !ready.is_empty() {
-            let slice = ready.drain(..settings.slice.clamp(1, ready.len()));
-            let transaction = connection.transaction()?;
-            slice.into_iter().try_for_each(|page| pages::put(&transaction, page, cycle))?;
-            hit("carry_before_commit");
-            transaction.commit()?;
+        let mut next = Some(Made::Nothing);
+        while let Some(made) = next {
+            let mut ready = VecDeque::new();
+            let held = pages::Pages { connection, cycle: published.cycle };
+            let from = (*symbol_id, made);
+            next = seal::step(&held, from, series, settings.page_rows, &mut ready)?;
+            write_alone(connection, ready, cycle, settings)?;
         }
     }
     let transaction = connection.transaction()?;
@@ -307,6 +331,23 @@ pub(super) fn seal_alone(
     while let Some(next) = before {
         let transaction = connection.transaction()?;
         before = clear::slice(&transaction, next, settings.cleared)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Writes pages in slices.
+fn write_alone(
+    connection: &mut rusqlite::Connection,
+    mut ready: VecDeque<NewPage>,
+    cycle: i64,
+    settings: CycleSettings,
+) -> Result<(), Fault> {
+    while !ready.is_empty() {
+        let slice = ready.drain(..settings.slice.clamp(1, ready.len()));
+        let transaction = connection.transaction()?;
+        slice.into_iter().try_for_each(|page| pages::put(&transaction, &page, cycle))?;
+        hit("carry_before_commit");
         transaction.commit()?;
     }
     Ok(())

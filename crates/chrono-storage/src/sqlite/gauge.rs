@@ -76,7 +76,7 @@ impl Commits {
     pub fn take(self) -> Taken {
         let mut generation = Generation::after(0, 1);
         for (number, commit) in (1..).zip(self.0) {
-            generation.fold(number, commit, 0);
+            generation.fold(number, commit);
         }
         Taken(generation)
     }

@@ -1,7 +1,6 @@
 //! A generation: what some commits in a row come to, in memory, ready to be read and to be sealed.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -11,11 +10,19 @@ use self::in_order::{Entries, InOrder};
 use super::levels::HOUR;
 use super::packed::Row;
 use super::packed::log::{LoggedCommit, LoggedTick};
+use crate::candles::span::Span;
 
 mod in_order;
 
 /// Microseconds in a minute.
 pub(super) const MINUTE: i64 = 60_000_000;
+
+/// Bytes beside its letters that a text of its own takes: two counts, and what the allocator needs.
+const TEXT_BYTES: usize = 32;
+/// Bytes of an hour beside its minutes: its two allocations and its place in a tree whose nodes are half full.
+const HOUR_BYTES: usize = size_of::<Minutes>() + 96;
+/// Bytes of a symbol beside its ticks and hours: its place in such a tree, and the first node of the tree of its hours.
+const SERIES_BYTES: usize = 2 * size_of::<Series>() + 256;
 
 /// A tick of a generation, but for its place.
 #[derive(Debug, Clone)]
@@ -29,12 +36,14 @@ pub(super) struct Held {
 }
 
 /// Candles by start of the minute and source.
-pub(super) type Minutes = BTreeMap<(i64, u32), Candle>;
+pub(super) type Minutes = InOrder<(i64, u32), Candle>;
 
 /// One symbol's part of a generation.
 #[derive(Debug, Default)]
 pub(super) struct Series {
-    pub(super) ticks: InOrder<Held>,
+    /// Of memory that it takes, rather more than less.
+    bytes: usize,
+    pub(super) ticks: InOrder<OrderKey, Held>,
     /// By start of the hour. Readers share what they need, so that commits do not wait until it is copied; a commit
     /// copies the hours that it changes while a reader has them.
     pub(super) hours: BTreeMap<i64, Arc<Minutes>>,
@@ -50,8 +59,8 @@ pub(super) struct Generation {
     /// The arrival number that the tick after it takes.
     pub(super) next_arrival: u64,
     pub(super) ticks: u64,
-    /// Bytes of its commits in the log.
-    pub(super) log_bytes: u64,
+    /// Bytes of memory that it takes, rather more than less.
+    pub(super) bytes: usize,
     /// When the first of its commits was taken in.
     pub(super) oldest: Option<Timestamp>,
     /// By symbol.
@@ -65,21 +74,31 @@ impl Generation {
     }
 
     /// Takes in the commit after its last.
-    pub(super) fn fold(&mut self, number: u64, commit: LoggedCommit, log_bytes: usize) {
+    pub(super) fn fold(&mut self, number: u64, commit: LoggedCommit) {
         let mut arrival = commit.first_arrival;
         for batch in commit.batches {
             self.oldest.get_or_insert(batch.received_at);
-            self.ticks += batch.ticks.len() as u64;
             for tick in batch.ticks {
                 let key = OrderKey { timestamp: tick.timestamp, arrival: Arrival(arrival) };
                 arrival += 1;
-                let series = self.series.entry(tick.symbol_id).or_default();
-                series.add(key, held(tick, batch.worker_id, batch.received_at));
+                let symbol_id = tick.symbol_id;
+                self.add(symbol_id, key, held(tick, batch.worker_id, batch.received_at));
             }
         }
         self.next_arrival = self.next_arrival.max(arrival);
-        self.log_bytes += log_bytes as u64;
         self.last = number;
+    }
+
+    /// Takes one tick of a symbol in, wherever in time it stands.
+    pub(super) fn add(&mut self, symbol_id: u32, key: OrderKey, held: Held) {
+        let series = self.series.entry(symbol_id).or_insert_with(|| {
+            self.bytes += SERIES_BYTES;
+            Series::default()
+        });
+        let before = series.bytes;
+        series.add(key, held);
+        self.bytes = self.bytes + series.bytes - before;
+        self.ticks += 1;
     }
 }
 
@@ -99,32 +118,45 @@ impl Held {
 
 impl Series {
     /// Takes a tick in, wherever in time it stands.
-    pub(super) fn add(&mut self, key: OrderKey, held: Held) {
+    fn add(&mut self, key: OrderKey, held: Held) {
+        let text = held.metadata.as_ref();
+        self.bytes += text.map_or(0, |text| text.as_str().len() + TEXT_BYTES);
         let candle = Candle::of_one(key, held.price, held.volume);
         let at = key.timestamp.micros();
-        let minutes = Arc::make_mut(self.hours.entry(at - at % HOUR).or_default());
-        match minutes.entry((at - at % MINUTE, held.source_id)) {
-            Entry::Occupied(mut minute) => minute.get_mut().merge(&candle),
-            Entry::Vacant(free) => drop(free.insert(candle)),
+        let hour = self.hours.entry(at - at % HOUR).or_insert_with(|| {
+            self.bytes += HOUR_BYTES;
+            Arc::default()
+        });
+        let before = hour.bytes() + self.ticks.bytes();
+        let minutes = Arc::make_mut(hour);
+        let minute = (at - at % MINUTE, held.source_id);
+        match minutes.get_mut(&minute) {
+            Some(folded) => folded.merge(&candle),
+            None => minutes.insert(minute, candle),
         }
         self.ticks.insert(key, held);
+        self.bytes = self.bytes + hour.bytes() + self.ticks.bytes() - before;
     }
 
-    /// Gives the candles of its minutes, in order.
-    pub(super) fn minutes(&self) -> impl Iterator<Item = (&(i64, u32), &Candle)> {
-        self.hours.values().flat_map(|minutes| minutes.iter())
+    /// Gives the candles of the minutes of a span of whole hours, in order.
+    pub(super) fn minutes(&self, span: Span) -> impl Iterator<Item = (&(i64, u32), &Candle)> {
+        self.hours.range(span.from..span.until).flat_map(|(_, minutes)| minutes.iter())
     }
 
     /// Gives the newest tick of each source.
     pub(super) fn newest(&self) -> impl Iterator<Item = Row> {
         // Of a source's minutes the last one closes with it.
-        let closes = self.minutes().map(|((_, source_id), minute)| (*source_id, minute.close_at));
+        let minutes = self.hours.values().flat_map(|minutes| minutes.iter());
+        let closes = minutes.map(|((_, source_id), minute)| (*source_id, minute.close_at));
         let newest: BTreeMap<u32, OrderKey> = closes.collect();
         newest.into_values().filter_map(|key| Some(self.ticks.get(&key)?.row(key)))
     }
 
     /// Gives the ticks within bounds, in order; none when the bounds cross.
-    pub(super) fn range(&self, bounds: (Bound<OrderKey>, Bound<OrderKey>)) -> Entries<'_, Held> {
+    pub(super) fn range(
+        &self,
+        bounds: (Bound<OrderKey>, Bound<OrderKey>),
+    ) -> Entries<'_, OrderKey, Held> {
         self.ticks.range(bounds)
     }
 }

@@ -12,8 +12,9 @@ use super::fault::Fault;
 use super::memory::{KeptKey, KeyName};
 use crate::IdempotencyKey;
 
-/// Most idempotency keys forgotten in one call, beside those in memory.
-const FORGOTTEN_MAX: i64 = 4_096;
+/// Most idempotency keys forgotten in one call, beside those in memory. Too few, and a call is mostly its transaction; too
+/// many, and commits wait for it.
+const FORGOTTEN_MAX: i64 = 128;
 
 const FIND: &str = "SELECT fingerprint, receipt FROM idempotency WHERE worker_id = ?1 AND key = ?2";
 const PUT: &str = "INSERT OR REPLACE INTO idempotency (worker_id, key, fingerprint, receipt, received_at) \
@@ -50,17 +51,20 @@ pub(super) fn put(connection: &Connection, keys: &[(KeyName, KeptKey)]) -> Resul
     Ok(())
 }
 
-/// Forgets keys taken in before a time, and notes it so that a replay of the log does not bring them back.
+/// Forgets some keys taken in before a time, and notes it so that a replay of the log does not bring them back.
+///
+/// It does not wait for the disk. A power cut may bring the keys back, to be forgotten again; but not once one was used
+/// again, since the sync of that commit takes along what was written before it.
 pub(super) fn forget(writer: &mut Writer, before: Timestamp) -> Result<u64, Fault> {
     let number = writer.memory.position().0 + 1;
-    let (noted, stored) = writer.transact(|connection, _names, memory| {
+    let (noted, stored) = writer.transact_unsynced(|connection, _names, memory| {
         let old = old(connection, before)?;
         // One by one: SQLite finds no index for a `DELETE` by a list of pairs.
         let mut forget = connection.prepare_cached(FORGET)?;
         for (worker_id, key) in &old {
             forget.execute(params![worker_id, key.as_str()])?;
         }
-        let noted = memory.has_older(before);
+        let noted = memory.may_have_older(before);
         if noted {
             let note = params![whole(number), before.micros()];
             connection.prepare_cached(NOTE)?.execute(note)?;

@@ -1,6 +1,6 @@
 //! A lane: a bounded queue of jobs and the blocking loop that runs them over one connection.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, after, select};
@@ -9,6 +9,10 @@ use tokio::sync::oneshot;
 use super::connection::{Reader, Writer};
 use super::fault::Fault;
 use super::open::StoreFile;
+
+/// Places of a queue that only cycles take: one call of theirs waits at a time, those before it were given up. Too few, and
+/// a cycle stands still while others fill the queue.
+const RESERVED: usize = 4;
 
 /// How long the writer waits at the end for those that read: a stop as a whole has four seconds for it.
 const READERS_END: Duration = Duration::from_secs(3);
@@ -28,7 +32,9 @@ pub(super) type Job<C> = Box<dyn FnOnce(Result<&mut C, Fault>) -> Next + Send>;
 /// The callers' end of a lane; once closed it takes no more jobs.
 #[derive(Debug)]
 pub(super) struct Calls<C> {
-    jobs: RwLock<Option<Sender<Job<C>>>>,
+    jobs: Mutex<Option<Sender<Job<C>>>>,
+    /// Jobs that may wait before a call is refused; there is room for [`RESERVED`] more.
+    waiting_max: usize,
 }
 
 /// The thread that writes: [`WriterLane::run`] is its whole body.
@@ -96,10 +102,10 @@ impl ReaderLane {
     }
 }
 
-/// Makes a queue that holds `capacity` waiting jobs.
-pub(super) fn queue<C>(capacity: usize) -> (Calls<C>, Receiver<Job<C>>) {
-    let (sender, receiver) = crossbeam_channel::bounded(capacity);
-    (Calls { jobs: RwLock::new(Some(sender)) }, receiver)
+/// Makes a queue that holds `waiting_max` jobs, and some of cycles beside.
+pub(super) fn queue<C>(waiting_max: usize) -> (Calls<C>, Receiver<Job<C>>) {
+    let (sender, receiver) = crossbeam_channel::bounded(waiting_max.saturating_add(RESERVED));
+    (Calls { jobs: Mutex::new(Some(sender)), waiting_max }, receiver)
 }
 
 impl<C: 'static> Calls<C> {
@@ -112,8 +118,24 @@ impl<C: 'static> Calls<C> {
         &self,
         work: impl FnOnce(&mut C) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
+        self.call_among(self.waiting_max, work).await
+    }
+
+    /// As [`Calls::call`], for cycles, which find room when others have filled the queue.
+    pub(super) async fn call_of_cycle<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut C) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.call_among(usize::MAX, work).await
+    }
+
+    async fn call_among<T: Send + 'static>(
+        &self,
+        waiting_max: usize,
+        work: impl FnOnce(&mut C) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
         let (reply, answer) = oneshot::channel();
-        self.send(Box::new(move |connection| {
+        let job: Job<C> = Box::new(move |connection| {
             if reply.is_closed() {
                 return Next::Keep;
             }
@@ -122,27 +144,36 @@ impl<C: 'static> Calls<C> {
             // A caller that has gone does not want its answer.
             drop(reply.send(outcome));
             next
-        }))?;
+        });
+        self.send(job, waiting_max)?;
         answer.await.unwrap_or(Err(Fault::Lost))
     }
 
     /// Takes no more calls; those that wait are still served.
     pub(super) fn close(&self) {
-        *self.jobs.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.jobs() = None;
     }
 
     /// Tells whether it takes no more calls.
     pub(super) fn is_closed(&self) -> bool {
-        self.jobs.read().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.jobs().is_none()
     }
 
-    fn send(&self, job: Job<C>) -> Result<(), Fault> {
-        let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
+    fn send(&self, job: Job<C>, waiting_max: usize) -> Result<(), Fault> {
+        // Held meanwhile: two that count together would take a place that is not theirs.
+        let jobs = self.jobs();
         let sender = jobs.as_ref().ok_or(Fault::Closed)?;
+        if sender.len() >= waiting_max {
+            return Err(Fault::Full);
+        }
         sender.try_send(job).map_err(|refused| match refused {
             TrySendError::Full(_) => Fault::Full,
             TrySendError::Disconnected(_) => Fault::Closed,
         })
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, Option<Sender<Job<C>>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,6 +242,23 @@ mod tests {
         calls.close();
         serve(&jobs, || Err(Fault::Closed), |_| ());
         assert!(matches!(waiting.await, Err(Fault::Closed)));
+    }
+
+    #[tokio::test]
+    async fn a_cycle_finds_room_in_a_queue_that_others_have_filled() {
+        let (calls, jobs) = queue::<u32>(2);
+        let mut of_cycle = std::pin::pin!(calls.call_of_cycle(|nth| Ok(*nth)));
+        assert!(poll(of_cycle.as_mut()).is_pending());
+        let mut waiting = std::pin::pin!(calls.call(|nth| Ok(*nth)));
+        assert!(poll(waiting.as_mut()).is_pending());
+        for _ in 0..9 {
+            assert!(matches!(calls.call(|nth| Ok(*nth)).await, Err(Fault::Full)));
+        }
+        let mut another = std::pin::pin!(calls.call_of_cycle(|nth| Ok(*nth)));
+        assert!(poll(another.as_mut()).is_pending());
+        calls.close();
+        serve(&jobs, || Ok(7), |_| ());
+        assert!(matches!((of_cycle.await, waiting.await, another.await), (Ok(7), Ok(7), Ok(7))));
     }
 
     #[tokio::test]

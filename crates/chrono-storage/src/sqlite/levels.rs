@@ -11,8 +11,6 @@ use crate::candles::span::{Span, micros};
 
 /// Stands for all sources together.
 pub(super) const ALL_SOURCES: u32 = 0;
-/// Finest first; each is merged from the one before.
-pub(super) const LEVELS: [Interval; 3] = [Interval::M1, Interval::H1, Interval::D1];
 /// Microseconds in an hour.
 pub(super) const HOUR: i64 = 3_600_000_000;
 /// Microseconds in a day.
@@ -97,7 +95,7 @@ pub(super) fn merged(
     pages: &Pages<'_>,
     symbol_id: u32,
     level: Interval,
-    buckets: Vec<(BucketId, &Candle)>,
+    buckets: Buckets,
     start: i64,
 ) -> Result<NewPage, Fault> {
     let (chain, place) = (chain(level, symbol_id), Place::at(start));
@@ -106,7 +104,7 @@ pub(super) fn merged(
         None => Buckets::new(),
     };
     for (bucket, candle) in buckets {
-        add(&mut held, bucket, candle);
+        add(&mut held, bucket, &candle);
     }
     let mut sets: Vec<packed::Set> = Vec::new();
     for ((source_id, bucket), candle) in held {

@@ -5,32 +5,22 @@
 //! whose last commit the snapshot's pages cover; take commits that the copy lacks from the snapshot's log. A cycle is
 //! published before its generation is dropped. So nothing is seen twice, and nothing is missed.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use bytes::Bytes;
 use chrono_domain::Timestamp;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use super::generation::Generation;
-use super::packed::log::LoggedCommit;
-use crate::{Idempotency, IdempotencyKey};
+use super::packed::log::{LoggedCommit, LoggedTick};
+use crate::Idempotency;
 
-/// Whose key, and which.
-pub(super) type KeyName = (u32, IdempotencyKey);
+mod kept;
+#[cfg(test)]
+mod tests;
 
-/// What is kept under an idempotency key.
-#[derive(Debug, Clone)]
-pub(super) struct KeptKey {
-    pub(super) fingerprint: [u8; 32],
-    pub(super) receipt: Bytes,
-    pub(super) received_at: Timestamp,
-}
-
-/// Keys of the commits of a generation, sorted as their table is.
-type Keys = BTreeMap<KeyName, KeptKey>;
+use kept::Kept;
+pub(super) use kept::{KeptKey, KeyName};
 
 /// Generations, shared by the writer and the readers.
 #[derive(Debug, Default)]
@@ -43,9 +33,9 @@ pub(super) struct Memory {
 #[derive(Debug, Default)]
 struct Generations {
     active: Generation,
-    active_keys: Keys,
+    active_keys: Kept,
     frozen: Option<Arc<Generation>>,
-    frozen_keys: Keys,
+    frozen_keys: Kept,
     /// What the last commit comes to while it is not folded in.
     coming: Load,
     /// A fold has begun and not ended: what is left of one that panicked.
@@ -56,8 +46,8 @@ struct Generations {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Load {
     pub(super) ticks: u64,
-    /// Bytes in the log.
-    pub(super) log_bytes: u64,
+    /// Bytes of memory, of ticks, their candles and idempotency keys, rather more than less.
+    pub(super) bytes: u64,
     /// When the oldest commit of the active generation was taken in.
     pub(super) oldest: Option<Timestamp>,
 }
@@ -99,11 +89,11 @@ impl Memory {
     pub(super) fn load(&self) -> Load {
         let held = self.read();
         let frozen = held.frozen.as_ref();
+        let (ticks, bytes) = frozen.map_or((0, 0), |frozen| (frozen.ticks, frozen.bytes));
+        let keys = held.active_keys.bytes() + held.frozen_keys.bytes();
         Load {
-            ticks: held.active.ticks + frozen.map_or(0, |frozen| frozen.ticks) + held.coming.ticks,
-            log_bytes: held.active.log_bytes
-                + frozen.map_or(0, |frozen| frozen.log_bytes)
-                + held.coming.log_bytes,
+            ticks: held.active.ticks + ticks + held.coming.ticks,
+            bytes: (held.active.bytes + bytes + keys) as u64 + held.coming.bytes,
             oldest: held.active.oldest.or(held.coming.oldest),
         }
     }
@@ -114,14 +104,17 @@ impl Memory {
     }
 
     /// Counts a commit that is going to be folded in; the writer's alone, as is all that follows.
+    ///
+    /// What it takes until then is told by its bytes in the log, which has its texts.
     pub(super) fn expect(&self, commit: &LoggedCommit, log_bytes: usize) {
-        let ticks = commit.batches.iter().map(|batch| batch.ticks.len() as u64).sum();
+        let ticks: usize = commit.batches.iter().map(|batch| batch.ticks.len()).sum();
+        let bytes = (ticks * size_of::<LoggedTick>() + log_bytes) as u64;
         let oldest = commit.batches.first().map(|batch| batch.received_at);
-        self.write().coming = Load { ticks, log_bytes: log_bytes as u64, oldest };
+        self.write().coming = Load { ticks: ticks as u64, bytes, oldest };
     }
 
     /// Takes in the commit after the last.
-    pub(super) fn fold(&self, number: u64, commit: LoggedCommit, log_bytes: usize) {
+    pub(super) fn fold(&self, number: u64, commit: LoggedCommit) {
         let mut held = self.write();
         held.torn = true;
         held.coming = Load::default();
@@ -135,7 +128,7 @@ impl Memory {
                 held.active_keys.insert((batch.worker_id, key.clone()), kept);
             }
         }
-        held.active.fold(number, commit, log_bytes);
+        held.active.fold(number, commit);
         held.torn = false;
     }
 
@@ -145,18 +138,16 @@ impl Memory {
         let Generations { active, active_keys, frozen_keys, .. } = &mut *held;
         let mut names = Vec::new();
         for keys in [active_keys, frozen_keys] {
-            let old = keys.extract_if(.., |_name, kept| kept.received_at < before);
-            names.extend(old.map(|(name, _kept)| name));
+            names.extend(keys.forget(before));
         }
         active.last = number;
         names
     }
 
-    /// Tells whether a key was taken in before a time.
-    pub(super) fn has_older(&self, before: Timestamp) -> bool {
+    /// Tells whether a key may have been taken in before a time.
+    pub(super) fn may_have_older(&self, before: Timestamp) -> bool {
         let held = self.read();
-        let mut keys = held.active_keys.values().chain(held.frozen_keys.values());
-        keys.any(|kept| kept.received_at < before)
+        held.active_keys.may_have_older(before) || held.frozen_keys.may_have_older(before)
     }
 
     /// Finds what is kept under a key.
@@ -171,9 +162,8 @@ impl Memory {
         after: Option<&KeyName>,
         limit: usize,
     ) -> Vec<(KeyName, KeptKey)> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let held = self.read();
-        let keys = held.frozen_keys.range((start, Bound::Unbounded)).take(limit);
+        let keys = held.frozen_keys.after(after).take(limit);
         keys.map(|(name, kept)| (name.clone(), kept.clone())).collect()
     }
 
@@ -196,12 +186,12 @@ impl Memory {
         held.coming = Load::default();
         if held.frozen.as_ref().is_some_and(|frozen| frozen.last <= sealed) {
             held.frozen = None;
-            held.frozen_keys.clear();
+            held.frozen_keys = Kept::default();
         }
         if held.torn {
             let next_arrival = held.frozen.as_ref().map_or(next_arrival, |gone| gone.next_arrival);
             held.active = Generation::after(held.active.base, next_arrival);
-            held.active_keys.clear();
+            held.active_keys = Kept::default();
             held.torn = false;
         }
         // Also at the start, when there is nothing yet.

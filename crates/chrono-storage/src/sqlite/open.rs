@@ -31,7 +31,7 @@ const SETTLE_BUSY: Duration = Duration::from_millis(500);
 /// Brings all of the log file over into the database, syncs that, and empties the log file.
 const BRING_OVER: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 /// As much of that as goes without waiting for anybody.
-const BRING_SOME_OVER: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+pub(super) const BRING_SOME_OVER: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 /// What the opener is going to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +58,8 @@ pub struct CycleSettings {
     /// Ticks in memory that start a cycle. Too few, and pages are written again and again; too many, and memory and
     /// the replay at the start grow.
     pub ticks: u64,
-    /// Bytes of log that start a cycle; as `ticks`.
-    pub log_bytes: u64,
+    /// Bytes held in memory that start a cycle, however few ticks they are; as `ticks`.
+    pub bytes: u64,
     /// Age of the oldest commit in memory that starts a cycle; as `ticks`, for a store that takes in little.
     pub age: Duration,
     /// Most ticks of a page, up to 4,096. Too few, and keys and heads cost; too many, and a late tick rewrites much.
@@ -73,10 +73,11 @@ pub struct CycleSettings {
 /// How much may be in memory before appends wait until cycles have caught up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimits {
-    /// Ticks; one takes some 150 bytes, and its metadata.
+    /// Ticks: a start reads as many from the log, which takes it a second for each million.
     pub ticks: u64,
-    /// Bytes of log.
-    pub log_bytes: u64,
+    /// Bytes, of ticks with their metadata, candles and idempotency keys: some 100 a tick, and some 600 where each is
+    /// alone in its hour. The log of them is shorter.
+    pub bytes: u64,
     /// How long an append waits before it is refused. Too short, and bursts are refused; too long, and whoever waits for
     /// the append gives up before it and cannot know what became of it.
     pub patience: Duration,
@@ -118,7 +119,7 @@ impl Settings {
             busy_timeout: Duration::from_secs(5),
             cycle: CycleSettings {
                 ticks: 250_000,
-                log_bytes: 64 << 20,
+                bytes: 96 << 20,
                 age: Duration::from_hours(1),
                 page_rows: 1_024,
                 slice: 16,
@@ -126,7 +127,7 @@ impl Settings {
             },
             memory: MemoryLimits {
                 ticks: 1_000_000,
-                log_bytes: 256 << 20,
+                bytes: 256 << 20,
                 patience: Duration::from_millis(1_500),
             },
             #[cfg(feature = "failpoints")]
@@ -379,7 +380,9 @@ fn recover(connection: &mut Connection, memory: &Memory) -> Result<(), Fault> {
 /// Makes the acknowledgement of a commit wait for the disk.
 fn make_durable(connection: &Connection, settings: &Settings) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", synchronous(settings))?;
-    // When the last connection closes, SQLite checkpoints without a word about failures: here that is done by name.
+    // At the end of a commit and when the last connection closes, SQLite checkpoints without a word about failures: here
+    // that is done by name.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // On macOS a plain fsync stops at the drive's cache.
     connection.pragma_update(None, "fullfsync", true)?;
@@ -441,5 +444,22 @@ mod tests {
             assert!(matches!(of(code), OpenError::Unavailable { .. }), "{code}");
         }
         assert!(matches!(of(ffi::SQLITE_CORRUPT), OpenError::Content { .. }));
+    }
+
+    #[test]
+    fn no_connection_that_writes_checkpoints_by_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings::new(dir.path().join("chrono.db"));
+        let connection = Connection::open(&settings.path).unwrap();
+        let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()));
+        mode.unwrap();
+        make_durable(&connection, &settings).unwrap();
+        // More than what starts an automatic one, which would empty the log file for the next commit.
+        let large = "CREATE TABLE t (b); INSERT INTO t VALUES (zeroblob(8000000))";
+        connection.execute_batch(large).unwrap();
+        let wal = || std::fs::metadata(beside(&settings.path, "-wal")).unwrap().len();
+        let before = wal();
+        connection.execute_batch("INSERT INTO t VALUES (zeroblob(400000))").unwrap();
+        assert!(wal() > before, "{} bytes of log file, and {before} before", wal());
     }
 }

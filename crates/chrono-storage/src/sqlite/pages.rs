@@ -162,8 +162,9 @@ pub(super) fn reads(connection: &Connection) -> i32 {
 }
 
 /// Writes a page of a cycle that is not published yet, once more if need be.
-pub(super) fn put(connection: &Connection, page: NewPage, cycle: i64) -> Result<(), Fault> {
-    let NewPage { chain, place, mut body } = page;
+pub(super) fn put(connection: &Connection, page: &NewPage, cycle: i64) -> Result<(), Fault> {
+    let NewPage { chain, place, ref body } = *page;
+    let mut body = body.clone();
     bind(&mut body, &key(chain, place, cycle));
     connection.prepare_cached(PUT)?.execute(params![
         chain.family as u8,

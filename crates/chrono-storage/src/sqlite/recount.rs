@@ -1,4 +1,4 @@
-//! Recounting: stored candles of an hour against its stored ticks, and of its day against its hours.
+//! Recounting: stored minutes against their stored ticks, their hour against its minutes, and its day against its hours.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::candles::ticks_of;
 use super::connection::Reader;
 use super::fault::Fault;
+use super::generation::MINUTE;
 use super::levels::{self, ALL_SOURCES, Buckets, HOUR, SeriesId};
 use super::packed::ticks::Page;
 use super::pages::{Chain, Family, Pages, Place, StoredPage};
@@ -17,7 +18,13 @@ use crate::candles::span::{Span, bucket};
 const SYMBOLS: &str = "SELECT count(*) FROM symbols";
 const NTH_SYMBOL: &str = "SELECT id FROM symbols ORDER BY id LIMIT 1 OFFSET ?1";
 
-/// Recounts an hour; the turns go round the symbols, and round the hours of each.
+/// Pages of ticks that are folded at most, unless one minute has more. Too few, and the minutes of a busy symbol have
+/// their turn seldom; too many, and reads wait for it, and the log file grows meanwhile.
+const PAGES_MAX: usize = 256;
+
+/// Recounts minutes of an hour, all or as many as [`PAGES_MAX`] allows, their hour and their day.
+///
+/// The turns go round the symbols, round the hours of each, and round the minutes of those.
 pub(super) fn recount(reader: &Reader, turn: u64) -> Result<Recount, Fault> {
     // Pages of one cycle against each other: what is in memory is in neither.
     reader.view(|_generation| (), |view| of_pages(&view.pages, turn))
@@ -25,18 +32,19 @@ pub(super) fn recount(reader: &Reader, turn: u64) -> Result<Recount, Fault> {
 
 fn of_pages(pages: &Pages<'_>, turn: u64) -> Result<Recount, Fault> {
     let mut recount = Recount::default();
-    let Some((symbol_id, at)) = pick(pages, turn)? else { return Ok(recount) };
-    let (hour, day) = (bucket(Interval::H1, at), bucket(Interval::D1, at));
-    let minutes = fold_minutes(pages, symbol_id, hour)?;
-    let hours = merge_into(Interval::H1, &minutes);
-    compare(&minutes, &levels::read_all(pages, symbol_id, Interval::M1, hour)?, &mut recount);
+    let Some((symbol_id, from)) = pick(pages, turn)? else { return Ok(recount) };
+    let (hour, day) = (bucket(Interval::H1, from), bucket(Interval::D1, from));
+    let (minutes, until) = fold_minutes(pages, symbol_id, Span { from, until: hour.until })?;
+    let stored = levels::read_all(pages, symbol_id, Interval::M1, Span { from, until })?;
+    compare(&minutes, &stored, &mut recount);
+    let hours = merge_into(Interval::H1, &levels::read_all(pages, symbol_id, Interval::M1, hour)?);
     compare(&hours, &levels::read_all(pages, symbol_id, Interval::H1, hour)?, &mut recount);
     let days = merge_into(Interval::D1, &levels::read_all(pages, symbol_id, Interval::H1, day)?);
     compare(&days, &levels::read_all(pages, symbol_id, Interval::D1, day)?, &mut recount);
     Ok(recount)
 }
 
-/// Picks a symbol, and a moment of it that is in an hour with stored ticks.
+/// Picks a symbol, and the start of a minute of it in an hour with stored ticks at or after that.
 fn pick(pages: &Pages<'_>, turn: u64) -> Result<Option<(u32, i64)>, Fault> {
     let turn = i64::try_from(turn).unwrap_or(0);
     let connection: &Connection = pages.connection;
@@ -58,8 +66,12 @@ fn pick(pages: &Pages<'_>, turn: u64) -> Result<Option<(u32, i64)>, Fault> {
         return Ok(None);
     };
     let first_hour = first - first % HOUR;
-    let nth = (turn / symbols.max(1)).checked_rem((last - first_hour) / HOUR + 1).unwrap_or(0);
-    Ok(first_tick(pages, chain, first_hour + nth * HOUR)?.map(|at| (symbol_id, at)))
+    let (round, hours) = (turn / symbols.max(1), (last - first_hour) / HOUR + 1);
+    let (nth, minute) = (round % hours, round / hours % (HOUR / MINUTE));
+    let from = first_hour + nth * HOUR + minute * MINUTE;
+    let at = first_tick(pages, chain, from)?;
+    // What comes first may be in a later hour, which is then looked at whole.
+    Ok(at.map(|at| (symbol_id, from.max(bucket(Interval::H1, at).from))))
 }
 
 /// Finds the first stored tick from a moment on.
@@ -80,16 +92,28 @@ fn times(page: &StoredPage) -> Result<Vec<i64>, Fault> {
     Ok(keys.into_iter().map(|key| key.timestamp.micros()).collect())
 }
 
-/// Folds the stored ticks of a span into minutes by source and over all sources.
-fn fold_minutes(pages: &Pages<'_>, symbol_id: u32, span: Span) -> Result<Buckets, Fault> {
+/// Folds the stored ticks of the first minutes of a span, by source and over all sources; tells where those minutes end.
+fn fold_minutes(pages: &Pages<'_>, symbol_id: u32, span: Span) -> Result<(Buckets, i64), Fault> {
     let mut minutes = Buckets::new();
     let series = SeriesId { symbol_id, source_id: ALL_SOURCES };
-    for (at, source_id, candle) in ticks_of(pages, series, span)? {
-        let minute = bucket(Interval::M1, at).from;
-        levels::add(&mut minutes, (ALL_SOURCES, minute), &candle);
-        levels::add(&mut minutes, (source_id, minute), &candle);
+    for (nth, ticks) in ticks_of(pages, series, span).enumerate() {
+        let ticks = ticks?;
+        let next = ticks.first().map(|(at, ..)| bucket(Interval::M1, *at).from);
+        let first = minutes.keys().next().map(|(_source_id, start)| *start);
+        if nth >= PAGES_MAX
+            && let Some(until) = next.filter(|next| first.is_some_and(|first| first < *next))
+        {
+            // Of this one there is more.
+            minutes.retain(|(_source_id, start), _| *start < until);
+            return Ok((minutes, until));
+        }
+        for (at, source_id, candle) in ticks {
+            let minute = bucket(Interval::M1, at).from;
+            levels::add(&mut minutes, (ALL_SOURCES, minute), &candle);
+            levels::add(&mut minutes, (source_id, minute), &candle);
+        }
     }
-    Ok(minutes)
+    Ok((minutes, span.until))
 }
 
 /// Merges buckets into longer ones.

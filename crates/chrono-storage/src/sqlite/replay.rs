@@ -23,11 +23,11 @@ pub(super) fn catch_up(connection: &Connection, memory: &Memory) -> Result<(), F
         .collect::<Result<Vec<(i64, i64)>, _>>()?
         .into_iter()
         .peekable();
-    each_commit(connection, known, |number, commit, bytes| {
+    each_commit(connection, known, |number, commit| {
         while let Some((at, before)) = forgotten.next_if(|(at, _)| *at < whole(number)) {
             memory.forget(u64::try_from(at)?, Timestamp::from_micros(before)?);
         }
-        memory.fold(number, commit, bytes);
+        memory.fold(number, commit);
         Ok(())
     })?;
     for (at, before) in forgotten {
@@ -38,8 +38,8 @@ pub(super) fn catch_up(connection: &Connection, memory: &Memory) -> Result<(), F
 
 /// Takes the commits after its last into a generation.
 pub(super) fn extend(connection: &Connection, generation: &mut Generation) -> Result<(), Fault> {
-    each_commit(connection, generation.last, |number, commit, bytes| {
-        generation.fold(number, commit, bytes);
+    each_commit(connection, generation.last, |number, commit| {
+        generation.fold(number, commit);
         Ok(())
     })
 }
@@ -47,7 +47,7 @@ pub(super) fn extend(connection: &Connection, generation: &mut Generation) -> Re
 fn each_commit(
     connection: &Connection,
     known: u64,
-    mut take: impl FnMut(u64, log::LoggedCommit, usize) -> Result<(), Fault>,
+    mut take: impl FnMut(u64, log::LoggedCommit) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let mut statement = connection.prepare_cached(COMMITS)?;
     let mut rows = statement.query([whole(known)])?;
@@ -55,7 +55,7 @@ fn each_commit(
         let number: i64 = row.get(0)?;
         let body = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
         let commit = log::decode(body).map_err(Fault::damage("log", number))?;
-        take(u64::try_from(number)?, commit, body.len())?;
+        take(u64::try_from(number)?, commit)?;
     }
     Ok(())
 }

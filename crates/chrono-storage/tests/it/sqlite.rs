@@ -9,4 +9,6 @@ mod contract;
 mod damage;
 mod files;
 mod kill;
+mod memory;
+mod recount;
 mod stops;

@@ -1,41 +1,47 @@
-//! Ticks in order, made for ticks that nearly come in order.
+//! Entries in order, made for those that nearly come in order.
 
 use std::collections::{BTreeMap, btree_map};
 use std::ops::Bound;
-
-use chrono_domain::OrderKey;
 
 /// Entries from the end that one may still be put among. Too few, and ticks of sources that take turns are all late;
 /// too many, and each of them moves much.
 const NEAR_END: usize = 32;
 
+/// Entries that the smallest node of a tree has room for, however few it holds.
+const NODE_ENTRIES: usize = 11;
+
 /// A map that is one row of entries, with a tree beside it for those that come late.
 ///
-/// A tree alone costs a walk to its end for each entry, most of what it takes to have a commit in memory.
-#[derive(Debug)]
-pub(in super::super) struct InOrder<T> {
-    row: Vec<(OrderKey, T)>,
-    late: BTreeMap<OrderKey, T>,
+/// A tree alone costs a walk to its end for each entry, most of what it takes to have a commit in memory; and a tree of
+/// one entry takes the room of eleven.
+#[derive(Debug, Clone)]
+pub(in super::super) struct InOrder<K, T> {
+    row: Vec<(K, T)>,
+    late: BTreeMap<K, T>,
 }
 
 /// Entries of a part of an [`InOrder`], in order.
 #[derive(Debug)]
-pub(in super::super) struct Entries<'a, T> {
-    row: &'a [(OrderKey, T)],
-    late: btree_map::Range<'a, OrderKey, T>,
+pub(in super::super) struct Entries<'a, K, T> {
+    row: &'a [(K, T)],
+    late: btree_map::Range<'a, K, T>,
 }
 
-impl<T> Default for InOrder<T> {
+impl<K, T> Default for InOrder<K, T> {
     fn default() -> Self {
         Self { row: Vec::new(), late: BTreeMap::new() }
     }
 }
 
-impl<T> InOrder<T> {
+impl<K: Ord + Copy, T> InOrder<K, T> {
     /// Puts an entry where it belongs; its key must be new.
-    pub(in super::super) fn insert(&mut self, key: OrderKey, value: T) {
+    pub(in super::super) fn insert(&mut self, key: K, value: T) {
         let near = self.row.len().saturating_sub(NEAR_END);
-        let before = |(held, _): &(OrderKey, T)| *held < key;
+        let before = |(held, _): &(K, T)| *held < key;
+        if self.row.len() == self.row.capacity() {
+            // As it would grow by itself, but from one entry: most rows of a backfill stay at that.
+            self.row.reserve_exact(self.row.len().max(1));
+        }
         if self.row.last().is_none_or(before) {
             self.row.push((key, value));
         } else if near == 0 || self.row.get(near).is_some_and(before) {
@@ -51,7 +57,7 @@ impl<T> InOrder<T> {
         self.row.len() + self.late.len()
     }
 
-    pub(in super::super) fn get(&self, key: &OrderKey) -> Option<&T> {
+    pub(in super::super) fn get(&self, key: &K) -> Option<&T> {
         let idx = self.row.binary_search_by_key(key, |(held, _)| *held);
         match idx.ok().and_then(|idx| self.row.get(idx)) {
             Some((_, value)) => Some(value),
@@ -59,11 +65,36 @@ impl<T> InOrder<T> {
         }
     }
 
+    pub(in super::super) fn get_mut(&mut self, key: &K) -> Option<&mut T> {
+        // What comes in order is new, and found to be so at once; late ones lie before the end of the row.
+        if self.row.last().is_none_or(|(last, _)| last < key) {
+            return None;
+        }
+        let idx = self.row.binary_search_by_key(key, |(held, _)| *held);
+        match idx.ok().and_then(|idx| self.row.get_mut(idx)) {
+            Some((_, value)) => Some(value),
+            None => self.late.get_mut(key),
+        }
+    }
+
+    /// Gives the bytes that its entries take, with the room for more that it has made, and rather more than less; not
+    /// what they point to.
+    pub(in super::super) fn bytes(&self) -> usize {
+        let late = match self.late.len() {
+            0 => 0,
+            // Nodes are half full at least.
+            len => NODE_ENTRIES.max(2 * len),
+        };
+        (self.row.capacity() + late) * size_of::<(K, T)>()
+    }
+
+    /// Gives all entries, in order.
+    pub(in super::super) fn iter(&self) -> Entries<'_, K, T> {
+        Entries { row: &self.row, late: self.late.range(..) }
+    }
+
     /// Gives the entries within bounds, in order; none when the bounds cross.
-    pub(in super::super) fn range(
-        &self,
-        (from, to): (Bound<OrderKey>, Bound<OrderKey>),
-    ) -> Entries<'_, T> {
+    pub(in super::super) fn range(&self, (from, to): (Bound<K>, Bound<K>)) -> Entries<'_, K, T> {
         let first = match from {
             Bound::Included(from) => self.row.partition_point(|(key, _)| *key < from),
             Bound::Excluded(from) => self.row.partition_point(|(key, _)| *key <= from),
@@ -87,8 +118,8 @@ impl<T> InOrder<T> {
     }
 }
 
-impl<'a, T> Iterator for Entries<'a, T> {
-    type Item = (&'a OrderKey, &'a T);
+impl<'a, K: Ord, T> Iterator for Entries<'a, K, T> {
+    type Item = (&'a K, &'a T);
 
     fn next(&mut self) -> Option<Self::Item> {
         let late = self.late.clone().next();
@@ -102,7 +133,7 @@ impl<'a, T> Iterator for Entries<'a, T> {
     }
 }
 
-impl<T> DoubleEndedIterator for Entries<'_, T> {
+impl<K: Ord, T> DoubleEndedIterator for Entries<'_, K, T> {
     fn next_back(&mut self) -> Option<Self::Item> {
         let late = self.late.clone().next_back();
         match self.row.split_last() {
@@ -119,7 +150,7 @@ impl<T> DoubleEndedIterator for Entries<'_, T> {
 mod tests {
     use std::ops::RangeBounds;
 
-    use chrono_domain::{Arrival, Timestamp};
+    use chrono_domain::{Arrival, OrderKey, Timestamp};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -166,6 +197,12 @@ mod tests {
             }
             prop_assert!(tree.iter().all(|(key, value)| ours.get(key) == Some(value)));
             prop_assert_eq!(ours.get(&key(5_000, 0)), None);
+            prop_assert!(ours.iter().eq(&tree));
+            for (key, value) in &mut tree {
+                *value += 1;
+                *ours.get_mut(key).unwrap() += 1;
+            }
+            prop_assert_eq!(ours.get_mut(&key(5_000, 0)), None);
             for (from, to) in bounds {
                 let within = |key: &OrderKey| (from, to).contains(key);
                 let mut wanted = tree.iter().filter(|(key, _)| within(key)).collect::<Vec<_>>().into_iter();

@@ -136,7 +136,7 @@ fn a_source_costs_its_own_minutes_of_what_is_in_memory() {
     ticks.extend([2_000, 2_001, 7_000].map(|nth| tick(rare, second(nth))));
     let batch = log::LoggedBatch { worker_id: 1, received_at: second(0), repeatable: None, ticks };
     let mut generation = Generation::after(0, 1);
-    generation.fold(1, log::LoggedCommit { first_arrival: 1, batches: vec![batch] }, 1);
+    generation.fold(1, log::LoggedCommit { first_arrival: 1, batches: vec![batch] });
 
     let series = &generation.series[&1];
     let bounds = |from, to| {

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use chrono_domain::{Arrival, Metadata, Price, Source, Symbol, Tick, Timestamp, Volume, WorkerId};
 use chrono_storage::sqlite::SqliteStore;
 use chrono_storage::{
-    Appended, Detail, Idempotency, IdempotencyKey, NewBatch, Order, TickRange, TickStore,
+    Appended, CandleStore, Detail, Idempotency, IdempotencyKey, NewBatch, Order, Progress,
+    TickRange, TickStore,
 };
 
 use super::running::{Running, crashed_copy, fresh_file};
@@ -112,4 +113,36 @@ async fn metadata_reads_back_only_when_asked_for() {
     let with = TickRange { detail: Detail::WithMetadata, ..plain.clone() };
     assert_eq!(running.store.ticks(&plain).await.unwrap()[0].tick.metadata, None);
     assert_eq!(running.store.ticks(&with).await.unwrap()[0].tick.metadata, Some(metadata));
+}
+
+#[tokio::test]
+async fn keys_are_forgotten_some_at_a_time_wherever_they_are() {
+    let (_dir, path) = fresh_file();
+    let running = Running::tiny(&path);
+    let store = &running.store;
+    let send = async |keys: std::ops::Range<u32>| {
+        let one = |nth| {
+            let tick = tick("A/B", "s", NOW, "1", None);
+            batch("w", Some((&format!("key-{nth}"), 1)), vec![tick])
+        };
+        store.append(keys.map(one).collect()).await.unwrap()
+    };
+    send(0..1_000).await;
+    while store.materialise(Timestamp::MAX).await.unwrap() != Progress::Idle {}
+    send(1_000..1_003).await;
+    let mut forgotten = Vec::new();
+    while let Some(count) =
+        Some(store.forget_keys(Timestamp::MAX).await.unwrap()).filter(|n| *n > 0)
+    {
+        forgotten.push(count);
+    }
+    assert_eq!(forgotten.iter().sum::<u64>(), 1_003);
+    assert!(forgotten.iter().all(|count| *count <= 200), "{forgotten:?}");
+    drop(running);
+    let risen = Running::tiny(&path);
+    let tick = tick("A/B", "s", NOW, "1", None);
+    for key in ["key-0", "key-999", "key-1002"] {
+        let again = risen.store.append(vec![batch("w", Some((key, 2)), vec![tick.clone()])]).await;
+        assert!(matches!(&again.unwrap()[..], [Ok(Appended::Stored(_))]), "{key}");
+    }
 }

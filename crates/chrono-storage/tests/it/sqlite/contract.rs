@@ -1,17 +1,23 @@
 //! The contract's cases on fresh files, over restarts, and against the model.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chrono_storage::conformance::{self, Comparison, generate};
 use chrono_storage::model::ModelStore;
 use chrono_storage::sqlite::{CycleSettings, MemoryLimits, Settings};
-use chrono_storage::{Appended, CandleStore, Progress, Store, StoreError, TickStore};
+use chrono_storage::{
+    Appended, CandleStore, DelegationStore, Progress, Store, StoreError, TickStore,
+};
 use proptest::prelude::*;
 use tempfile::TempDir;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::append::{NOW, batch, tick};
@@ -23,6 +29,11 @@ const SETTINGS: [fn(&Path) -> Settings; 2] = [in_memory, tiny];
 fn in_memory(path: &Path) -> Settings {
     let default = Settings::new(path);
     Settings { cycle: CycleSettings { age: Duration::MAX, ..default.cycle }, ..default }
+}
+
+/// Polls a call, so that it is in its queue or refused.
+async fn poll_once<F: Future + ?Sized>(mut call: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await
 }
 
 /// A file that is opened again and again; each store must be dropped before the next is asked for.
@@ -90,8 +101,7 @@ async fn a_write_that_another_process_holds_up_stores_nothing_and_works_later() 
 #[tokio::test]
 async fn appends_are_refused_until_cycles_have_caught_up() {
     let (_dir, path) = fresh_file();
-    let memory =
-        MemoryLimits { ticks: 2, log_bytes: u64::MAX, patience: Duration::from_millis(20) };
+    let memory = MemoryLimits { ticks: 2, bytes: u64::MAX, patience: Duration::from_millis(20) };
     let running = Running::with(Settings { memory, ..tiny(&path) });
     let store = &running.store;
     let call = || vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None)])];
@@ -107,7 +117,7 @@ async fn appends_are_refused_until_cycles_have_caught_up() {
 #[tokio::test]
 async fn an_append_is_put_off_while_memory_is_nearly_full() {
     let (_dir, path) = fresh_file();
-    let memory = MemoryLimits { ticks: 20, log_bytes: u64::MAX, patience: Duration::from_secs(30) };
+    let memory = MemoryLimits { ticks: 20, bytes: u64::MAX, patience: Duration::from_secs(30) };
     let running = Running::with(Settings { memory, ..in_memory(&path) });
     let store = &running.store;
     let call = |ticks| vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None); ticks])];
@@ -122,7 +132,7 @@ async fn an_append_is_put_off_while_memory_is_nearly_full() {
 #[tokio::test]
 async fn cycles_begin_before_memory_is_full_whatever_their_size() {
     let (_dir, path) = fresh_file();
-    let memory = MemoryLimits { ticks: 4, log_bytes: u64::MAX, patience: Duration::from_secs(30) };
+    let memory = MemoryLimits { ticks: 4, bytes: u64::MAX, patience: Duration::from_secs(30) };
     let cycle = CycleSettings { ticks: u64::MAX, ..Settings::new(&path).cycle };
     let running = Running::with(Settings { memory, cycle, ..Settings::new(&path) });
     let store = &running.store;
@@ -136,9 +146,51 @@ async fn cycles_begin_before_memory_is_full_whatever_their_size() {
 }
 
 #[tokio::test]
+async fn cycles_go_on_while_others_fill_the_queue_of_writes() {
+    let (_dir, path) = fresh_file();
+    let running = Running::with(Settings { writes_waiting_max: 1, ..tiny(&path) });
+    let store = &running.store;
+    let call = vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None); 20])];
+    store.append(call).await.unwrap();
+    let shell = rusqlite::Connection::open(&path).unwrap();
+    let now = chrono_domain::Timestamp::MAX;
+    let mut steps = 0;
+    loop {
+        // Another process holds up one write, and behind that waits as many as may.
+        shell.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut waiting = Vec::new();
+        while waiting.len() < 2 {
+            let mut write = store.append_delegations(Vec::new());
+            match poll_once(write.as_mut()).await {
+                Poll::Pending => waiting.push(write),
+                Poll::Ready(refused) => {
+                    assert!(matches!(refused, Err(StoreError::Overloaded)), "{refused:?}");
+                    yield_now().await;
+                }
+            }
+        }
+        let mut step = store.materialise(now);
+        let begun = poll_once(step.as_mut()).await;
+        shell.execute_batch("ROLLBACK").unwrap();
+        let progress = match begun {
+            Poll::Ready(progress) => progress,
+            Poll::Pending => step.await,
+        };
+        for write in waiting {
+            write.await.unwrap();
+        }
+        steps += 1;
+        if progress.unwrap() == Progress::Idle {
+            break;
+        }
+    }
+    assert!(steps > 4, "{steps} steps");
+}
+
+#[tokio::test]
 async fn an_append_waits_for_cycles_that_catch_up() {
     let (_dir, path) = fresh_file();
-    let memory = MemoryLimits { ticks: 1, log_bytes: u64::MAX, patience: Duration::from_secs(30) };
+    let memory = MemoryLimits { ticks: 1, bytes: u64::MAX, patience: Duration::from_secs(30) };
     let running = Running::with(Settings { memory, ..tiny(&path) });
     let store = &running.store;
     let call = || vec![batch("w", None, vec![tick("A/B", "s", NOW, "1", None)])];

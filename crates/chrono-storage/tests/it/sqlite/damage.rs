@@ -32,6 +32,8 @@ use super::running::{Running, fresh_file, run_to_its_end};
 /// How many damaged copies there are of each file, unless the environment says otherwise.
 const ROUNDS: &str = "CHRONO_DURABILITY_ROUNDS";
 const ROUNDS_DEFAULT: u64 = 100;
+/// Which damage is done: the seed that a failure has printed does it again; otherwise it is another each time.
+const SEED: &str = "CHRONO_DAMAGE_SEED";
 /// Symbols, each with a tick in each commit.
 const SYMBOLS: [&str; 3] = ["A/USD", "B/USD", "C/USD"];
 /// Commits that are in the database when it is damaged, and those that are in the log file.
@@ -177,9 +179,9 @@ fn damage_to_the_log_file_leaves_whole_commits_up_to_some() {
 }
 
 fn random() -> Random {
-    let seed = std::process::id();
-    println!("seed {seed}");
-    Random(seed.into())
+    let seed = number_from_environment(SEED).unwrap().unwrap_or(std::process::id().into());
+    println!("{SEED}={seed}");
+    Random(seed)
 }
 
 fn rounds() -> u64 {
