@@ -18,7 +18,7 @@ const READERS: usize = 2_000;
 const ROUNDS: usize = 3;
 /// The rest between two rounds, which lets what waits be read.
 const REST: Duration = Duration::from_secs(1);
-/// Ticks that lie in the way of each read, which finds one of another source behind them.
+/// Ticks of one minute that lie between the two of another source, in the way of each read that wants both.
 const TICKS: usize = 20_000;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,6 +31,7 @@ async fn readers_beyond_those_who_may_wait_are_told_so_and_ingest_goes_on() {
     for _ in 0..TICKS / feeds.len() {
         assert_eq!(service.post_text(INGEST, &[], &batch(&feeds)).ok()["ingested"], 100);
     }
+    assert_eq!(service.post_text(INGEST, &[], &other).ok()["ingested"], 1);
     let honest = Honest::start(&service).await;
     let address: SocketAddr = service.gateway.address();
     let mut readers = Vec::new();
@@ -57,11 +58,11 @@ async fn readers_beyond_those_who_may_wait_are_told_so_and_ingest_goes_on() {
     assert!(service.gateway.stop().unwrap().success());
 }
 
-/// Asks for one tick behind many, over a span that nobody asked for before: no kept answer has it.
+/// Asks for two ticks with many between them, over a span that nobody asked for before: no kept answer has it.
 fn question(nr: usize) -> String {
     let to = format!("2025-10-10T{:02}:{:02}:{:02}Z", nr / 3_600, nr / 60 % 60, nr % 60);
     let path =
-        format!("/prices/range?symbol=A/B&source=other&limit=1&from=2025-10-09T00:00:00Z&to={to}");
+        format!("/prices/range?symbol=A/B&source=other&limit=2&from=2025-10-09T00:00:00Z&to={to}");
     format!("GET {path} HTTP/1.1\r\nHost: a\r\nX-API-Key: {PUBLIC_KEY}\r\n\r\n")
 }
 

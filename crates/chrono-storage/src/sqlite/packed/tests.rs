@@ -313,6 +313,19 @@ proptest! {
 }
 
 #[test]
+fn a_candle_takes_the_room_of_its_digits() {
+    let minute = |nth: u16| {
+        let at = Timestamp::from_micros(i64::from(nth) * 60_000_000).unwrap();
+        let at = OrderKey { timestamp: at, arrival: Arrival(u64::from(nth) * 100) };
+        let volume = Volume::try_new("0.250").unwrap();
+        (nth, Candle::of_one(at, Price::try_new("67234.56").unwrap(), Some(volume)))
+    };
+    let hour: Vec<_> = (0..60).map(minute).collect();
+    let bytes = candles::encode(&hour).len();
+    assert!(bytes < 60 * 40, "{bytes}");
+}
+
+#[test]
 fn a_blob_of_another_kind_is_refused() {
     let commit = log::encode(&LoggedCommit { first_arrival: 1, batches: Vec::new() });
     assert_eq!(candles::decode(&commit).unwrap_err(), Damage("of another kind or version"));
