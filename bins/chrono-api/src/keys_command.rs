@@ -41,7 +41,11 @@ pub(crate) async fn run(
     done?;
     // Not to `out`: that holds the key alone, for scripts.
     match (creates, exists) {
-        (true, true) => writeln!(std::io::stderr(), "stored in {}", file.display())?,
+        (true, true) => writeln!(
+            std::io::stderr(),
+            "stored in {}; a running gateway takes it within 5 s",
+            file.display()
+        )?,
         (true, false) => writeln!(
             std::io::stderr(),
             "stored in {}, a new store; name a gateway's directory with --data-dir DIR",

@@ -151,15 +151,28 @@ impl Tally {
     }
 }
 
+/// Writes the first reasons, and how many more there are.
+pub(crate) fn write_reasons(
+    f: &mut fmt::Formatter<'_>,
+    reasons: &[String],
+    all: u64,
+) -> fmt::Result {
+    for reason in reasons {
+        writeln!(f, "  {reason}")?;
+    }
+    match all.saturating_sub(count(reasons.len())) {
+        0 => Ok(()),
+        more => writeln!(f, "  and {more} more"),
+    }
+}
+
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "sent              {}", self.sent)?;
         writeln!(f, "ingested          {}", self.ingested)?;
         writeln!(f, "repeated          {}", self.repeated)?;
         writeln!(f, "refused           {}", self.refused)?;
-        for reason in &self.reasons {
-            writeln!(f, "  {reason}")?;
-        }
+        write_reasons(f, &self.reasons, self.refused)?;
         writeln!(f, "batches           {}", self.batches)?;
         writeln!(f, "replayed batches  {}", self.replayed_batches)?;
         writeln!(f, "retries           {}", self.retries)
@@ -188,5 +201,7 @@ mod tests {
         assert_eq!((tally.batches, tally.replayed_batches, tally.retries), (2, 1, 3));
         assert_eq!(tally.reasons.len(), REASONS_MAX);
         assert_eq!(tally.reasons.last().map(String::as_str), Some("b: bad"));
+        let said = tally.to_string();
+        assert!(said.contains("  b: bad\n  and 6 more\n"), "{said}");
     }
 }

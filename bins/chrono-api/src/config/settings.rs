@@ -30,7 +30,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "NODE_ENV",
         "production",
-        "production or development; development only picks readable logs.",
+        "production, test or development; development only picks readable logs.",
     ),
     plain("HOST", "0.0.0.0", "Address to listen on; 127.0.0.1 keeps the gateway to this machine."),
     plain("PORT", "3000", "Port to listen on; 0 takes a free one and logs it."),
@@ -115,7 +115,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "LOG_LEVEL",
         "info",
-        "error, warn, info, debug or trace, or a filter such as info,chrono_stream=debug. debug and trace cost speed.",
+        "off, error, warn, info, debug or trace, or a filter such as info,chrono_stream=debug. debug and trace cost speed.",
     ),
     off(
         "LOG_FORMAT",

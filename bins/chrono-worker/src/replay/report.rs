@@ -7,6 +7,7 @@ use chrono_client::ClientError;
 
 use super::Run;
 use super::reader::ReadTally;
+use crate::poster::write_reasons;
 use crate::{Tally, WorkerError};
 
 /// What a replay did.
@@ -77,9 +78,7 @@ impl fmt::Display for ReplayReport {
         writeln!(f, "run               {}", self.run)?;
         writeln!(f, "rows read         {}", self.rows)?;
         writeln!(f, "unreadable        {}", self.unreadable)?;
-        for reason in &self.unreadable_reasons {
-            writeln!(f, "  {reason}")?;
-        }
+        write_reasons(f, &self.unreadable_reasons, self.unreadable)?;
         write!(f, "{}", self.tally)?;
         writeln!(f, "duration          {} ms", self.duration.as_millis())?;
         writeln!(f, "rows per second   {}", self.rate())?;
