@@ -199,23 +199,24 @@ impl Ingest {
         key: Option<IdempotencyKey>,
     ) -> Result<Receipt, IngestError> {
         let idempotency = key.map(|key| Idempotency { key, fingerprint: batch.fingerprint() });
-        let (batch, faults, names) = self.admit(batch)?;
+        // All else that was parsed goes here, and does not wait.
+        let (ParsedBatch { worker, ticks, .. }, faults, names) = self.admit(batch)?;
         // Refused without a look at the key, which no honest repeat can regret: the form of a feed decides alike each
         // time, a stored name is never refused again, and a tick of the past is ahead of the clock only while that was
         // set back; then nothing is stored, and once it has caught up the key answers its first result. A batch of
         // other content is told what is wrong with it rather than that the key is used.
-        if batch.ticks.is_empty() {
-            self.tally.refused(batch.worker, &faults);
+        if ticks.is_empty() {
+            self.tally.refused(worker, &faults);
             return Err(IngestError::AllRefused(faults));
         }
-        let kept = KeptReceipt { ingested: batch.ticks.len(), faults };
+        let kept = KeptReceipt { ingested: ticks.len(), faults };
         // Only a batch with a key can be repeated. Serialising plain strings and numbers cannot fail; an empty receipt
         // would only blur a repeat's answer.
         let receipt = idempotency.as_ref().and_then(|_| serde_json::to_vec(&kept).ok());
         let new = Arc::new(NewBatch {
-            worker: batch.worker,
+            worker,
             idempotency,
-            ticks: batch.ticks,
+            ticks,
             receipt: Bytes::from(receipt.unwrap_or_default()),
             received_at: self.clock.now(),
         });
@@ -304,7 +305,7 @@ fn bytes(batch: &NewBatch, faults: &[FeedFault]) -> usize {
         fault.message.len() + fault.field.len() + received + fault.expected.len()
     };
     size_of_val(batch)
-        + size_of_val(batch.ticks.as_slice())
+        + batch.ticks.capacity() * size_of::<Tick>()
         + batch.ticks.iter().map(metadata).sum::<usize>()
         + batch.receipt.len()
         + size_of_val(faults)
