@@ -213,11 +213,13 @@ impl Ingest {
         // Only a batch with a key can be repeated. Serialising plain strings and numbers cannot fail; an empty receipt
         // would only blur a repeat's answer.
         let receipt = idempotency.as_ref().and_then(|_| serde_json::to_vec(&kept).ok());
+        // The store keeps it in memory for long: without the room that writing it has made.
+        let receipt = Bytes::from(receipt.unwrap_or_default().into_boxed_slice());
         let new = Arc::new(NewBatch {
             worker,
             idempotency,
             ticks,
-            receipt: Bytes::from(receipt.unwrap_or_default()),
+            receipt,
             received_at: self.clock.now(),
         });
         let outcome = match self.find_room(bytes(&new, &kept.faults)) {
@@ -301,8 +303,8 @@ impl From<JobFault> for IngestError {
 fn bytes(batch: &NewBatch, faults: &[FeedFault]) -> usize {
     let metadata = |tick: &Tick| tick.metadata.as_ref().map_or(0, |text| text.as_str().len());
     let texts = |fault: &FeedFault| {
-        let received = fault.received.as_ref().map_or(0, String::len);
-        fault.message.len() + fault.field.len() + received + fault.expected.len()
+        let received = fault.received.as_ref().map_or(0, String::capacity);
+        fault.message.capacity() + fault.field.capacity() + received + fault.expected.capacity()
     };
     size_of_val(batch)
         + batch.ticks.capacity() * size_of::<Tick>()

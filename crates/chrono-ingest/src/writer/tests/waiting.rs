@@ -50,6 +50,26 @@ async fn the_process_whose_queue_is_full() {
     assert!(taken <= (BYTES as u64 >> 10) + BESIDE_KIB, "{taken} KiB taken");
 }
 
+#[tokio::test]
+async fn a_receipt_that_is_kept_with_its_key_takes_no_more_than_its_length() {
+    let house = house(IngestSettings::default()).await;
+    for refused in 0..100 {
+        let prices = [vec!["1"], vec!["x"; refused]].concat();
+        {
+            let mut sent =
+                std::pin::pin!(house.ingest.submit(batch("A/B", &prices), Some(key("k"))));
+            let poll = poll_fn(|context| Poll::Ready(sent.as_mut().poll(context))).await;
+            assert!(poll.is_pending());
+        }
+        let job = house.writer.jobs.lock().await.try_recv().unwrap();
+        let NewBatch { receipt, .. } = Arc::into_inner(job.batch).unwrap();
+        let length = receipt.len();
+        let room = receipt.try_into_mut().unwrap().capacity();
+        assert!(refused == 0 || length > 100 * refused, "{length} bytes of {refused}");
+        assert!(room <= length + 8, "{room} bytes of room for {length}");
+    }
+}
+
 #[test]
 fn what_was_refused_of_a_batch_does_not_wait_with_it() {
     let dir = scratch().unwrap();
