@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
 use chrono_benches::load::{Pace, Request, run};
@@ -138,14 +138,17 @@ impl<'k> Hostile<'k> {
     }
 }
 
-/// Lets each socket dawdle now and then.
+/// Lets each socket dawdle now and then, by the clock: a busy machine wakes this thread late, and that must not spare the
+/// gateway anything.
 fn dawdle(mut crowd: Vec<Hostile<'_>>, stop: &AtomicBool) -> anyhow::Result<()> {
+    let mut due = Instant::now();
     for step in (0..STEPS).cycle() {
         if stop.load(Ordering::Relaxed) {
             break;
         }
         crowd.iter_mut().skip(step).step_by(STEPS).try_for_each(Hostile::dawdle)?;
-        sleep(STEP);
+        due += STEP;
+        sleep(due.saturating_duration_since(Instant::now()));
     }
     Ok(())
 }

@@ -199,24 +199,27 @@ impl Ingest {
         key: Option<IdempotencyKey>,
     ) -> Result<Receipt, IngestError> {
         let idempotency = key.map(|key| Idempotency { key, fingerprint: batch.fingerprint() });
-        let (batch, faults, names) = self.admit(batch)?;
+        // All else that was parsed goes here, and does not wait.
+        let (ParsedBatch { worker, ticks, .. }, faults, names) = self.admit(batch)?;
         // Refused without a look at the key, which no honest repeat can regret: the form of a feed decides alike each
         // time, a stored name is never refused again, and a tick of the past is ahead of the clock only while that was
         // set back; then nothing is stored, and once it has caught up the key answers its first result. A batch of
         // other content is told what is wrong with it rather than that the key is used.
-        if batch.ticks.is_empty() {
-            self.tally.refused(batch.worker, &faults);
+        if ticks.is_empty() {
+            self.tally.refused(worker, &faults);
             return Err(IngestError::AllRefused(faults));
         }
-        let kept = KeptReceipt { ingested: batch.ticks.len(), faults };
+        let kept = KeptReceipt { ingested: ticks.len(), faults };
         // Only a batch with a key can be repeated. Serialising plain strings and numbers cannot fail; an empty receipt
         // would only blur a repeat's answer.
         let receipt = idempotency.as_ref().and_then(|_| serde_json::to_vec(&kept).ok());
+        // The store keeps it in memory for long: without the room that writing it has made.
+        let receipt = Bytes::from(receipt.unwrap_or_default().into_boxed_slice());
         let new = Arc::new(NewBatch {
-            worker: batch.worker,
+            worker,
             idempotency,
-            ticks: batch.ticks,
-            receipt: Bytes::from(receipt.unwrap_or_default()),
+            ticks,
+            receipt,
             received_at: self.clock.now(),
         });
         let outcome = match self.find_room(bytes(&new, &kept.faults)) {
@@ -300,11 +303,11 @@ impl From<JobFault> for IngestError {
 fn bytes(batch: &NewBatch, faults: &[FeedFault]) -> usize {
     let metadata = |tick: &Tick| tick.metadata.as_ref().map_or(0, |text| text.as_str().len());
     let texts = |fault: &FeedFault| {
-        let received = fault.received.as_ref().map_or(0, String::len);
-        fault.message.len() + fault.field.len() + received + fault.expected.len()
+        let received = fault.received.as_ref().map_or(0, String::capacity);
+        fault.message.capacity() + fault.field.capacity() + received + fault.expected.capacity()
     };
     size_of_val(batch)
-        + size_of_val(batch.ticks.as_slice())
+        + batch.ticks.capacity() * size_of::<Tick>()
         + batch.ticks.iter().map(metadata).sum::<usize>()
         + batch.receipt.len()
         + size_of_val(faults)

@@ -24,3 +24,5 @@ mod slow;
 #[cfg(target_os = "linux")]
 mod unsent;
 mod values;
+#[cfg(target_os = "linux")]
+mod waiting;

@@ -2,6 +2,7 @@
 
 mod names;
 mod pipeline;
+mod waiting;
 
 use std::collections::BTreeMap;
 

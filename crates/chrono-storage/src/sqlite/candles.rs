@@ -66,15 +66,15 @@ pub(super) fn ticks_of(
     span: Span,
 ) -> impl Iterator<Item = Result<Vec<(i64, u32, Candle)>, Fault>> {
     let chain = Chain::of(Family::Ticks, series.symbol_id);
-    let mut place = Some(pages.covering(chain, Place::at(span.from)));
-    std::iter::from_fn(move || {
-        let page = match place.take()? {
-            Ok(page) => page.filter(|page| page.place.start < span.until)?,
-            Err(fault) => return Some(Err(fault)),
+    let mut place = Some(Place::at(span.from));
+    let mut next = move || {
+        let Some(page) = place.map_or(Ok(None), |place| pages.covering(chain, place))? else {
+            return Ok(None);
         };
-        place = Some(pages.after(chain, page.place));
-        Some(ticks_of_page(&page, series, span).map_err(Fault::damage("pages", page.id)))
-    })
+        place = pages.next_place(chain, page.place)?.filter(|next| next.start < span.until);
+        ticks_of_page(&page, series, span).map(Some).map_err(Fault::damage("pages", page.id))
+    };
+    std::iter::from_fn(move || next().transpose())
 }
 
 fn ticks_of_page(

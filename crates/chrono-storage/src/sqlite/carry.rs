@@ -53,7 +53,9 @@ fn read(
     let mut last = None;
     let mut statement = connection.prepare_cached(ROWS)?;
     let mut rows = statement.query(params![after.0, after.1, after.2, whole(settings.ticks)])?;
-    while let Some(row) = rows.next()? {
+    while (generation.bytes as u64) < settings.bytes
+        && let Some(row) = rows.next()?
+    {
         let (key, held) = tick(row)?;
         last = Some((row.get(0)?, row.get(1)?, row.get(2)?));
         generation.add(row.get(0)?, key, held);
@@ -71,4 +73,32 @@ fn tick(row: &Row<'_>) -> Result<(OrderKey, Held), Fault> {
         metadata: row.get::<_, Option<String>>(8)?.map(Metadata::from_canonical),
     };
     Ok((codec::order_key(row, 1)?, held))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::open::Settings;
+    use super::*;
+
+    #[test]
+    fn what_is_carried_at_a_time_has_a_bound_in_bytes() {
+        let connection = Connection::open_in_memory().unwrap();
+        let rows = format!(
+            "CREATE TABLE price_ticks (symbol_id, timestamp, arrival, source_id, worker_id, price, volume, metadata, \
+             ingested_at); \
+             WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 500) \
+             INSERT INTO price_ticks SELECT 1, n, n, 1, 1, '1', NULL, '{{\"a\":\"{}\"}}', n FROM n",
+            "x".repeat(4_000)
+        );
+        connection.execute_batch(&rows).unwrap();
+        let default = Settings::new("chrono.db").cycle;
+        let settings = CycleSettings { bytes: 100_000, ..default };
+        let (mut after, mut carried, mut times) = ((0, i64::MIN, i64::MIN), 0, 0);
+        while let (generation, Some(last)) = read(&connection, after, settings).unwrap() {
+            assert!(generation.bytes < 110_000, "{} bytes at a time", generation.bytes);
+            (after, carried, times) = (last, carried + generation.ticks, times + 1);
+        }
+        assert_eq!((after, carried), ((1, 500, 500), 500));
+        assert!(times > 10, "{times} times");
+    }
 }

@@ -7,10 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono_domain::{Price, SystemClock, Timestamp, WorkerId};
 
+use super::super::candles::ticks_of;
+use super::super::levels::ALL_SOURCES;
 use super::super::open::{Access, CycleSettings, Settings, StoreFile};
 use super::super::pages::reads;
+use super::super::view::View;
 use super::super::{SqliteStore, packed::log};
 use super::*;
+use crate::candles::span::Span;
 use crate::{CandleStore, NewBatch, Progress, TickStore};
 
 /// Ticks of the source that posts all the time, one in six hours: four pages of days, and hundreds of ticks.
@@ -118,6 +122,29 @@ async fn a_source_costs_the_pages_that_hold_it_and_not_those_between() {
             assert!(pages <= pages_max, "{source} {order:?} {within:?}: {pages} pages");
         }
     }
+}
+
+#[tokio::test]
+async fn a_minute_that_a_range_of_candles_cuts_costs_the_pages_that_may_hold_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("chrono.db");
+    fill(&path).await;
+    let settings = Settings { access: Access::Tool, ..Settings::new(&path) };
+    let file = Arc::new(StoreFile::open(settings, &SystemClock::new()).unwrap());
+    let reader = Reader::open(&file).unwrap();
+    let symbol_id = find_symbol(reader.lookups(), Symbol::try_new("A/B").unwrap()).unwrap();
+    let series = SeriesId { symbol_id: symbol_id.unwrap(), source_id: ALL_SOURCES };
+    let read = |view: View<'_, ()>| {
+        let place = view.pages.next_place(Chain::of(Family::Ticks, series.symbol_id), Place::FIRST);
+        let from = place?.unwrap().start;
+        let span = Span { from, until: from + 1 };
+        let before = reads(reader.lookups());
+        let ticks: usize =
+            ticks_of(&view.pages, series, span).map(|part| part.unwrap().len()).sum();
+        Ok((ticks, reads(reader.lookups()) - before))
+    };
+    // The page before may end with a tick of the same moment.
+    assert_eq!(reader.view(|_generation| (), read).unwrap(), (1, 2));
 }
 
 #[test]
