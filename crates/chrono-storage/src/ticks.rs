@@ -236,7 +236,8 @@ pub trait TickStore: Send + Sync {
     /// As [`TickStore::ticks`].
     async fn stats(&self) -> Result<StoreStats, StoreError>;
 
-    /// Forgets idempotency keys taken in before a time, some hundred a call, so that commits pass; answers how many.
+    /// Forgets idempotency keys taken in before a time, some hundred of those on the disk a call, so that commits pass;
+    /// answers how many.
     ///
     /// # Errors
     /// As [`TickStore::ticks`].
