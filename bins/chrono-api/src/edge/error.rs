@@ -174,9 +174,14 @@ impl ApiError {
 
     /// Says that a limit is spent; which one fills the headers.
     pub fn rate_limited(quota: Quota) -> Self {
-        let mut fault = Self::new(ErrorCode::RateLimitExceeded, "Too many requests");
-        fault.0.quota = Some(quota);
-        fault
+        Self::new(ErrorCode::RateLimitExceeded, "Too many requests").counted_by(quota)
+    }
+
+    /// Says what the request was counted against.
+    #[must_use]
+    pub(super) fn counted_by(mut self, quota: Quota) -> Self {
+        self.0.quota = Some(quota);
+        self
     }
 
     pub(super) fn wrong_method(allow: &HeaderValue) -> Self {
