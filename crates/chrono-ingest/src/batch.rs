@@ -149,7 +149,7 @@ impl Verdicts {
         match feed.judge(index) {
             Ok(tick) if tick.timestamp > now.plus(AHEAD_MAX) => {
                 // As it was sent: a client looks for its own text.
-                let sent = feed.timestamp.map_or_else(String::new, |sent| sent.to_string());
+                let sent = feed.timestamp.as_ref().map(Scalar::to_string).unwrap_or_default();
                 let expected = format!("a time at most 5 s ahead of the gateway's, which is {now}");
                 self.faults.push(FeedFault::new(index, "timestamp", Some(&sent), &expected));
                 self.refused.push((index, Refused::Early(tick)));

@@ -108,33 +108,33 @@ impl<'a> RawFeed<'a> {
         let fault = |field, received: Option<&str>, expected: &str| {
             Box::new(FeedFault::new(index, field, received, expected))
         };
-        if let Some(found) = self.not_an_object {
+        if let Some(found) = &self.not_an_object {
             return Err(fault("feed", Some(&found.to_string()), "a JSON object"));
         }
         if let Some(field) = self.twice {
             return Err(fault(field, Some("the field twice"), "each field once"));
         }
-        let symbol = text(index, "symbol", self.symbol)?;
+        let symbol = text(index, "symbol", self.symbol.as_ref())?;
         let symbol = Symbol::try_new(symbol).map_err(|broken| {
             let canonical = Symbol::parse_query(symbol).ok();
             let expected = canonical.as_ref().map_or(broken.expected(), Symbol::as_str);
             fault("symbol", Some(symbol), expected)
         })?;
-        let source = text(index, "source", self.source)?;
+        let source = text(index, "source", self.source.as_ref())?;
         let source = Source::try_new(source)
             .map_err(|broken| fault("source", Some(source), broken.expected()))?;
-        let price = text(index, "price", self.price)?;
+        let price = text(index, "price", self.price.as_ref())?;
         let price = Price::try_new(price)
             .map_err(|broken| fault("price", Some(price), broken.expected()))?;
-        let volume = match self.volume {
+        let volume = match &self.volume {
             None | Some(Scalar::Null) => None,
-            sent => {
-                let sent = text(index, "volume", sent)?;
+            Some(sent) => {
+                let sent = text(index, "volume", Some(sent))?;
                 let volume = Volume::try_new(sent);
                 Some(volume.map_err(|broken| fault("volume", Some(sent), broken.expected()))?)
             }
         };
-        let at = text(index, "timestamp", self.timestamp)?;
+        let at = text(index, "timestamp", self.timestamp.as_ref())?;
         let timestamp = Timestamp::parse_rfc3339(at)
             .map_err(|broken| fault("timestamp", Some(at), broken.expected()))?;
         let metadata = match &self.metadata {
@@ -163,7 +163,7 @@ impl fmt::Display for VolumeText {
 fn text<'a>(
     index: usize,
     field: &'static str,
-    sent: Option<Scalar<'a>>,
+    sent: Option<&Scalar<'a>>,
 ) -> Result<&'a str, Box<FeedFault>> {
     let expected = match field {
         "symbol" => "BASE/QUOTE as a string",

@@ -94,7 +94,7 @@ impl Sent {
             None => self.0.update(b"-"),
             Some(Found::Absent) => self.add(&Scalar::Null),
             Some(Found::Object(metadata)) => self.add(&Scalar::Text(metadata.as_str())),
-            Some(Found::Bad { sent, .. }) => self.add(&Scalar::Object(*sent)),
+            Some(Found::Bad { sent, .. }) => self.add(&Scalar::Object(sent.clone())),
         }
     }
 
@@ -112,17 +112,21 @@ impl Sent {
                 self.0.update(b"i");
                 self.0.update(value.to_be_bytes());
             }
+            Scalar::Natural(value) => {
+                self.0.update(b"u");
+                self.0.update(value.to_be_bytes());
+            }
             Scalar::Float(value) => {
                 self.0.update(b".");
                 self.0.update(value.to_bits().to_be_bytes());
             }
             Scalar::Array(digest) => {
                 self.0.update(b"a");
-                self.0.update(digest);
+                self.0.update(digest.as_slice());
             }
             Scalar::Object(digest) => {
                 self.0.update(b"o");
-                self.0.update(digest);
+                self.0.update(digest.as_slice());
             }
         }
     }

@@ -10,17 +10,19 @@ use crate::fingerprint::Sent;
 const DEPTH_MAX: usize = 16;
 
 /// A value as it was found.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Scalar<'a> {
     Text(&'a str),
     Null,
     Bool(bool),
-    Integer(i128),
+    Integer(i64),
+    /// An integer beyond the one above.
+    Natural(u64),
     Float(f64),
-    /// With the digest of what is in it.
-    Array([u8; 32]),
+    /// With the digest of what is in it; boxed, since a feed holds six scalars and is moved about.
+    Array(Box<[u8; 32]>),
     /// As above.
-    Object([u8; 32]),
+    Object(Box<[u8; 32]>),
 }
 
 impl<'de> Scalar<'de> {
@@ -28,14 +30,14 @@ impl<'de> Scalar<'de> {
     pub(crate) fn of_array<A: SeqAccess<'de>>(seq: A) -> Result<Self, A::Error> {
         let mut sent = Sent::default();
         Drain { depth: DEPTH_MAX, sent: Some(&mut sent) }.visit_seq(seq)?;
-        Ok(Self::Array(sent.finish()))
+        Ok(Self::Array(Box::new(sent.finish())))
     }
 
     /// Reads past an object.
     pub(crate) fn of_object<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
         let mut sent = Sent::default();
         Drain { depth: DEPTH_MAX, sent: Some(&mut sent) }.visit_map(map)?;
-        Ok(Self::Object(sent.finish()))
+        Ok(Self::Object(Box::new(sent.finish())))
     }
 }
 
@@ -46,6 +48,7 @@ impl fmt::Display for Scalar<'_> {
             Self::Null => f.write_str("null"),
             Self::Bool(value) => value.fmt(f),
             Self::Integer(value) => write!(f, "{value} (a number)"),
+            Self::Natural(value) => write!(f, "{value} (a number)"),
             Self::Float(value) => write!(f, "{value} (a number)"),
             Self::Array(_) => f.write_str("an array"),
             Self::Object(_) => f.write_str("an object"),
@@ -82,12 +85,15 @@ macro_rules! visit_scalars {
         }
 
         fn visit_i64<E: serde::de::Error>($self, value: i64) -> Result<Self::Value, E> {
-            let $found = $crate::scalar::Scalar::Integer(value.into());
+            let $found = $crate::scalar::Scalar::Integer(value);
             $value
         }
 
         fn visit_u64<E: serde::de::Error>($self, value: u64) -> Result<Self::Value, E> {
-            let $found = $crate::scalar::Scalar::Integer(value.into());
+            let $found = match i64::try_from(value) {
+                Ok(value) => $crate::scalar::Scalar::Integer(value),
+                Err(_) => $crate::scalar::Scalar::Natural(value),
+            };
             $value
         }
 
