@@ -71,7 +71,7 @@ impl Gateway {
         metrics: Option<PrometheusHandle>,
         supervisor: Supervisor,
     ) -> anyhow::Result<Self> {
-        // Bound first: a taken port is found before the store is touched.
+        // Bound first: a port at which somebody listens is found before the store is touched.
         let door = Door::bind(config.listen, "--host ADDRESS or --port N")?;
         let metrics_door = config.metrics.listen;
         let metrics_door =

@@ -159,15 +159,15 @@ impl<A: Send + Sync + 'static> Answer for Edge<A> {
         let outcome = AssertUnwindSafe(self.respond(found, call, &mut passage)).catch_unwind();
         let outcome = outcome.await.unwrap_or_else(|payload| Err(panicked(&*payload)));
         let outcome = outcome.and_then(|reply| asked.charge(&share, reply));
-        let mut quota = passage.quota;
+        // Beside the key's, what a handler counted.
+        let mut own = None;
         let mut response = outcome.unwrap_or_else(|fault| {
             fault.log(&asked.id);
-            quota = fault.quota().or(quota);
+            own = fault.quota();
             fault.into_response(&asked.id)
         });
-        // Beside the key's, what a handler counted.
-        let own = response.extensions_mut().remove::<Quota>();
-        quota = own.map(|own| quota.map_or(own, |quota| quota.tighter(own))).or(quota);
+        own = response.extensions_mut().remove().or(own);
+        let quota = passage.quota.map(|quota| own.map_or(quota, |own| quota.tighter(own))).or(own);
         self.dress(endpoint, &asked, quota, &mut response);
         visit.end(&response, passage.principal.as_ref().map(|principal| principal.key_id));
         response

@@ -55,12 +55,20 @@ pub(crate) async fn start(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let supervisor = Supervisor::new(Arc::clone(&clock));
     write_logs_apart(logs, &supervisor);
-    let gateway = tokio::select! {
-        gateway = Gateway::start(config, clock, metrics, supervisor.clone()) => gateway?,
+    let started = tokio::select! {
+        started = Gateway::start(config, clock, metrics, supervisor.clone()) => started,
         _ = signals.next() => {
             stop(&supervisor).await?;
             say_cut(&config.data_dir);
             return Ok(None);
+        }
+    };
+    let gateway = match started {
+        Ok(gateway) => gateway,
+        Err(fault) => {
+            // A store that it has opened by then is closed, as at any stop.
+            stop(&supervisor).await?;
+            return Err(fault);
         }
     };
     let tls = config.tls.is_some();

@@ -11,7 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_tungstenite::{
@@ -29,6 +29,12 @@ use position::Tracker;
 const PATH: &str = "/stream";
 /// Largest message taken; a price update has a few hundred bytes, an ack lists at most 1,024 symbols.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Longest command sent, in bytes; at a longer one the gateway closes the stream.
+const COMMAND_BYTES_MAX: usize = 64 << 10;
+/// Commands that a resume sends again at once, and the rest before each further one: of a stream the gateway takes 40
+/// messages at once, the key among them, and 20 a second.
+const COMMANDS_AT_ONCE: usize = 32;
+const COMMAND_EVERY: Duration = Duration::from_millis(60);
 /// Bytes read from the socket at once; the library's 128 KiB would be held by every idle stream.
 const READ_BUFFER_BYTES: usize = 8 << 10;
 
@@ -162,7 +168,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`ClientError::Transport`] or [`ClientError::Closed`] when the connection is gone; [`Stream::resume`] then asks
-    /// again.
+    /// again. [`ClientError::Setting`] for more than 64 KiB of symbols, which are not asked for.
     pub async fn subscribe(&mut self, symbols: &[&str]) -> Result<(), ClientError> {
         self.ask(Action::Subscribe, symbols).await
     }
@@ -177,11 +183,13 @@ impl Stream {
 
     async fn ask(&mut self, action: Action, symbols: &[&str]) -> Result<(), ClientError> {
         let pending = self.followed.ask(action, symbols);
-        self.send(&Command::of(&pending, self.options.mode, None)).await
-    }
-
-    async fn send(&mut self, command: &Command<'_>) -> Result<(), ClientError> {
-        send(&mut self.socket, command, self.client.options.request_timeout).await
+        let (command, deadline) =
+            (Command::of(&pending, self.options.mode, None), self.client.options.request_timeout);
+        let sent = send(&mut self.socket, &command, deadline).await;
+        if let Err(ClientError::Setting(_)) = sent {
+            self.followed.forget(pending.id);
+        }
+        sent
     }
 
     /// Waits for the next message.
@@ -228,10 +236,13 @@ impl Stream {
 
     /// Connects anew and asks for everything since [`Stream::position`], of the symbols that the gateway had taken.
     ///
-    /// Commands that it had not answered are sent again after that.
+    /// Commands that it had not answered are sent again after that, many of them at 16 a second.
     ///
     /// # Errors
     /// As [`Client::stream`]; the position is kept, so it may be called again.
+    ///
+    /// # Cancel safety
+    /// Dropped before it ends, it is to be called again: the gateway may not have been asked for everything.
     pub async fn resume(&mut self) -> Result<(), ClientError> {
         self.socket = self.client.open(&self.options).await?;
         let (mode, deadline) = (self.options.mode, self.client.options.request_timeout);
@@ -243,7 +254,10 @@ impl Stream {
             // Whoever follows nothing has missed nothing, and the gateway may count anew by now.
             self.tracker = Tracker::default();
         }
-        for pending in self.followed.pending() {
+        for (nr, pending) in self.followed.pending().enumerate() {
+            if nr >= COMMANDS_AT_ONCE {
+                sleep(COMMAND_EVERY).await;
+            }
             send(&mut self.socket, &Command::of(pending, mode, None), deadline).await?;
         }
         Ok(())
@@ -257,6 +271,10 @@ async fn send(
 ) -> Result<(), ClientError> {
     let text = serde_json::to_string(command)
         .map_err(|fault| ClientError::Setting(format!("the command is no JSON: {fault}")))?;
+    if text.len() > COMMAND_BYTES_MAX {
+        let fault = format!("a command of {} bytes: name fewer symbols at once", text.len());
+        return Err(ClientError::Setting(fault));
+    }
     timeout(deadline, socket.send(Message::text(text)))
         .await
         .map_err(|_elapsed| ClientError::timed_out("the gateway takes no commands"))?

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Write;
 
+use chrono_auth::Role;
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
@@ -14,6 +15,8 @@ use crate::http::{BodyFault, BoxError, Crowded, Refusal};
 
 /// Longest part of what was received that an error repeats, in characters.
 const RECEIVED_CHARS_MAX: usize = 128;
+/// Stands for what was received where a key is in it.
+const KEY_HELD: &str = "a key";
 /// After how many seconds a request that met a fault of ours may come again.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -91,12 +94,15 @@ pub struct Details {
 }
 
 impl Details {
-    /// Describes a field; of what was received at most 128 characters are repeated, nothing if it was missing.
+    /// Describes a field; of what was received at most 128 characters are repeated, nothing if it was missing, and
+    /// nothing that holds a key, as a wrong separator or place would have it.
     pub fn new(
         field: impl Into<Cow<'static, str>>,
         received: Option<&str>,
         expected: impl Into<Cow<'static, str>>,
     ) -> Self {
+        let holds_key = |text: &str| Role::ALL.iter().any(|role| text.contains(role.prefix()));
+        let received = received.map(|text| if holds_key(text) { KEY_HELD } else { text });
         let received = received.map(|text| text.chars().take(RECEIVED_CHARS_MAX).collect());
         Self { field: field.into(), received, expected: expected.into() }
     }
@@ -174,9 +180,14 @@ impl ApiError {
 
     /// Says that a limit is spent; which one fills the headers.
     pub fn rate_limited(quota: Quota) -> Self {
-        let mut fault = Self::new(ErrorCode::RateLimitExceeded, "Too many requests");
-        fault.0.quota = Some(quota);
-        fault
+        Self::new(ErrorCode::RateLimitExceeded, "Too many requests").counted_by(quota)
+    }
+
+    /// Says what the request was counted against.
+    #[must_use]
+    pub(super) fn counted_by(mut self, quota: Quota) -> Self {
+        self.0.quota = Some(quota);
+        self
     }
 
     pub(super) fn wrong_method(allow: &HeaderValue) -> Self {

@@ -10,7 +10,7 @@ use hyper::Request;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
 use super::percent::decode;
-use super::{Access, ApiError, ErrorCode, KeyPlace, Route};
+use super::{Access, ApiError, ErrorCode, KeyPlace, Reply, Route};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// What a request without a good key is told.
@@ -51,9 +51,20 @@ impl Quota {
         self.decision.allowed
     }
 
-    /// Gives whichever is met first.
+    /// Has an answer say what is left of this, unless less is left of its key's.
+    ///
+    /// # Errors
+    /// The outcome's.
+    pub fn told_in(self, outcome: Result<Reply, ApiError>) -> Result<Reply, ApiError> {
+        let mut reply = outcome.map_err(|fault| fault.counted_by(self))?;
+        reply.extensions_mut().insert(self);
+        Ok(reply)
+    }
+
+    /// Gives whichever is met first, above all one that is spent.
     pub(super) fn tighter(self, other: Self) -> Self {
-        if other.decision.remaining < self.decision.remaining { other } else { self }
+        let left = |quota: Self| (quota.allows(), quota.decision.remaining);
+        if left(other) < left(self) { other } else { self }
     }
 }
 
@@ -275,6 +286,13 @@ mod tests {
         assert_eq!((key.policy, worker.policy), ("key", "worker"));
         assert_eq!((key.tighter(worker), worker.tighter(key)), (worker, worker));
         assert_eq!(key.tighter(key), key);
+        let passes = Decision { remaining: 0, ..key.decision };
+        let spent = Quota { decision: Decision { allowed: false, ..passes }, ..worker };
+        assert_eq!(
+            Quota { decision: passes, ..key }.tighter(spent),
+            spent,
+            "it says when to come again"
+        );
     }
 
     #[test]

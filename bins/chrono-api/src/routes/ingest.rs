@@ -1,6 +1,7 @@
 //! `POST /internal/ingest`: a batch of ticks comes in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono_ingest::{BatchFault, FeedFault, IngestError, ParsedBatch, Receipt};
 use chrono_storage::IdempotencyKey;
@@ -48,14 +49,23 @@ async fn take_in(app: Arc<App>, mut call: Call) -> Result<Reply, ApiError> {
         Some(principal) => app.gate.count_worker(principal, batch.worker)?,
         None => None,
     };
-    let key = idempotency_key(&call, batch.batch_id.as_ref())?;
+    let outcome = store(&app, &call, batch, started).await;
+    match quota {
+        Some(quota) => quota.told_in(outcome),
+        None => outcome,
+    }
+}
+
+async fn store(
+    app: &App,
+    call: &Call,
+    batch: ParsedBatch,
+    started: Duration,
+) -> Result<Reply, ApiError> {
+    let key = idempotency_key(call, batch.batch_id.as_ref())?;
     let receipt = app.ingest.submit(batch, key).await?;
     let latency = app.clock.uptime().saturating_sub(started);
-    let mut reply = answer(receipt, u64::try_from(latency.as_millis()).unwrap_or(u64::MAX))?;
-    if let Some(quota) = quota {
-        reply.extensions_mut().insert(quota);
-    }
-    Ok(reply)
+    answer(receipt, u64::try_from(latency.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn answer(receipt: Receipt, latency_ms: u64) -> Result<Reply, ApiError> {

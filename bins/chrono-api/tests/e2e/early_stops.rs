@@ -43,6 +43,28 @@ fn a_signal_while_the_store_is_opened_ends_it_at_once() {
     }
 }
 
+/// On Linux alone, which gives a port that nobody listens at to whoever asks as servers do.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_start_that_fails_at_its_end_leaves_one_file_as_a_stop_does() {
+    let dir = scratch().unwrap();
+    let waits = dir.path().join("chrono.db.lock");
+    assert!(Command::new("mkfifo").arg(&waits).status().unwrap().success());
+    let (mut child, log) = spawn(dir.path());
+    let mut lines = BufReader::new(log).lines();
+    let opening = lines.find(|line| is_said(line.as_ref().unwrap(), "opening the store"));
+    let address = address_in(&opening.unwrap().unwrap());
+    let taken = std::net::TcpListener::bind(address).unwrap();
+    let _opens = fs::File::open(waits).unwrap();
+    assert!(lines.any(|line| line.unwrap().contains("the port is taken")));
+    assert_eq!(end_of(&mut child), Some(1));
+    drop(taken);
+    let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["chrono.db", "chrono.db.lock", "keys.txt"]);
+}
+
 /// Starts a gateway; gives its log, which a wait for a line of it may end.
 fn spawn(directory: &Path) -> (Child, UnixStream) {
     let (log, written) = UnixStream::pair().unwrap();

@@ -204,6 +204,14 @@ fn each_worker_behind_a_shared_key_has_a_limit_of_its_own() {
 }
 
 #[test]
+fn a_refused_batch_too_says_what_is_left_of_the_limit_that_is_met_first() {
+    let service = Service::start_with(&[("RATE_LIMIT_INTERNAL", "14"), ("RATE_LIMIT_WORKER", "5")]);
+    let refused = post_as(&service, INTERNAL_KEY, "w", "-1");
+    refused.error(400, "VALIDATION_ERROR");
+    expect_headers_of(&refused, "worker", 5, 4);
+}
+
+#[test]
 fn neither_new_worker_ids_nor_a_shared_one_nor_bad_batches_evade_a_limit() {
     let other = "chrono_internal_other_0123456789";
     let keys = format!("{INTERNAL_KEY},{other}");

@@ -1,8 +1,11 @@
 //! A stream that breaks is taken up where it was, or says that it cannot be.
 
-use chrono_client::{Event, Stream, StreamOptions};
+use std::time::Duration;
+
+use chrono_client::{ClientError, Event, Stream, StreamOptions};
 use chrono_testkit::{PUBLIC_KEY, scratch};
 use serde_json::{Value, json};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::socket::{Position, Socket};
 use crate::ticker::{Ticker, gateway};
@@ -91,6 +94,43 @@ async fn a_stream_that_asked_for_more_symbols_than_it_may_have_resumes_with_thos
     assert_eq!(next_of(&mut stream).await, Event::Resumed { from: seq, to: seq });
     ticker.post_run("N1/USD", 1).await;
     assert_eq!(update(&mut stream).await, seq + 1);
+}
+
+#[tokio::test]
+async fn a_command_that_the_gateway_would_not_take_is_not_sent_and_ends_no_stream() {
+    let home = scratch().unwrap();
+    let gateway = gateway(&home).start().unwrap();
+    let reader = gateway.client(PUBLIC_KEY).unwrap();
+    let mut stream = reader.stream(StreamOptions::default()).await.unwrap();
+    let names: Vec<_> = (0..6_000).map(|number| format!("N{number}/USD")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let refused = stream.subscribe(&names).await;
+    assert!(matches!(refused, Err(ClientError::Setting(_))), "{refused:?}");
+    stream.resume().await.unwrap();
+    stream.subscribe(&["A/USD"]).await.unwrap();
+    assert_eq!(next_of(&mut stream).await, Event::Authenticated);
+    assert_eq!(answer(&mut stream).await, (1, 0));
+}
+
+#[tokio::test]
+async fn however_many_commands_had_no_answer_a_resume_is_not_too_fast() {
+    const COMMANDS: usize = 50;
+    let home = scratch().unwrap();
+    let gateway = gateway(&home).start().unwrap();
+    let reader = gateway.client(PUBLIC_KEY).unwrap();
+    let mut stream = reader.stream(StreamOptions::default()).await.unwrap();
+    // As fast as anybody may send for long, and without a look at the answers.
+    let mut pace = interval(Duration::from_millis(50));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for number in 0..COMMANDS {
+        pace.tick().await;
+        stream.subscribe(&[&format!("N{number}/USD")]).await.unwrap();
+    }
+    stream.resume().await.unwrap();
+    assert_eq!(next_of(&mut stream).await, Event::Authenticated);
+    for _ in 0..COMMANDS {
+        assert_eq!(answer(&mut stream).await, (1, 0));
+    }
 }
 
 /// How many symbols were taken and how many refused by the next message, which must say so.

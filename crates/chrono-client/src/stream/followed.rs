@@ -46,6 +46,11 @@ impl Followed {
         pending
     }
 
+    /// Forgets a command that was answered, or is never sent.
+    pub(crate) fn forget(&mut self, id: u64) {
+        self.pending.retain(|pending| pending.id != id);
+    }
+
     /// Gives the command that asks for everything taken so far on a new connection; none where that is nothing.
     ///
     /// The pending ones are to be sent after it: on the old connection they may not have arrived.
@@ -77,7 +82,9 @@ impl Followed {
             Event::Error { .. } => {}
             _ => return,
         }
-        self.pending.retain(|pending| Some(pending.id) != id);
+        if let Some(id) = id {
+            self.forget(id);
+        }
     }
 
     fn next_id(&mut self) -> u64 {
