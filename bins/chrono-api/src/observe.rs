@@ -40,7 +40,9 @@ static LOGS: OnceLock<LogQueue> = OnceLock::new();
 /// # Errors
 /// When the filter is wrong, or logging was started before.
 pub fn start_logs(log: &LogConfig) -> anyhow::Result<LogQueue> {
-    let (filter, queue) = (EnvFilter::try_new(&log.filter)?, LOGS.get_or_init(LogQueue::default));
+    // Whatever else the filter leaves out.
+    let filter = EnvFilter::try_new(&log.filter)?.add_directive("panic=error".parse()?);
+    let queue = LOGS.get_or_init(LogQueue::default);
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue.clone());
     let started = match log.format {
         LogFormat::Json => logs.event_format(JsonLine::new()).try_init(),
@@ -48,7 +50,7 @@ pub fn start_logs(log: &LogConfig) -> anyhow::Result<LogQueue> {
     };
     started.map_err(|broken| anyhow::anyhow!(broken))?;
     // The default writes by itself: while nobody reads, a thread that panics would never come back.
-    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panicked")));
+    std::panic::set_hook(Box::new(|panic| tracing::error!(target: "panic", %panic, "panicked")));
     Ok(queue.clone())
 }
 

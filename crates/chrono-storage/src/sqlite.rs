@@ -28,7 +28,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_domain::{Clock, StoredTick, Symbol, Timestamp};
-use crossbeam_channel::Receiver;
 use rusqlite::{Connection, Transaction};
 use tokio::time::{sleep, timeout};
 
@@ -81,7 +80,7 @@ mod tests;
 use connection::{Health, Reader, WalLength, Writer};
 use cycle::Cycle;
 use fault::Fault;
-use lane::Calls;
+use lane::{Calls, Jobs};
 use memory::Memory;
 use open::StoreFile;
 
@@ -160,7 +159,7 @@ impl SqliteStore {
         };
         let count = file.settings.readers.get();
         let (ended, ends) = crossbeam_channel::bounded(count + 1);
-        let lane = |jobs: &Receiver<_>| {
+        let lane = |jobs: &Jobs<_>| {
             let (jobs, file) = (jobs.clone(), Arc::clone(&file));
             ReaderLane { jobs, file, ended: ended.clone() }
         };
@@ -317,7 +316,8 @@ impl TickStore for SqliteStore {
     async fn stats(&self) -> Result<StoreStats, StoreError> {
         self.health.check()?;
         let wal = self.wal_path.clone();
-        self.look(move |reader| stats::stats(reader, &wal)).await
+        let (stats, _caller) = watched(move |reader: &Reader| stats::stats(reader, &wal));
+        self.reader.call_first(stats).await.map_err(Fault::of_read)
     }
 
     async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -230,7 +230,8 @@ pub trait TickStore: Send + Sync {
     /// As [`TickStore::ticks`].
     async fn names(&self) -> Result<Names, StoreError>;
 
-    /// Reads figures about the store; cheap enough for every scrape.
+    /// Reads figures about the store; cheap enough for every scrape, and before the reads that wait, so that it tells a
+    /// store that is busy from one that does not answer.
     ///
     /// # Errors
     /// As [`TickStore::ticks`].

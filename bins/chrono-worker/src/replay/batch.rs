@@ -1,5 +1,6 @@
 //! Cutting a file into batches, the same ones at every run.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +57,7 @@ impl Origin {
 
 impl<'a> Batcher<'a> {
     /// Starts a file, named by its path as given; `identity` is the same for each spelling of the path.
-    pub fn new(run: &'a Run, file: &str, identity: &str) -> Self {
+    pub fn new(run: &'a Run, file: &str, identity: &Path) -> Self {
         let open = std::iter::repeat_with(|| None).take(run.lanes).collect();
         Self { run, file: file.into(), tag: file_tag(identity), open }
     }
@@ -128,7 +129,7 @@ mod tests {
 
     /// Pushes (symbol, due in ms) rows as lines 1, 2, …
     fn cut(run: &Run, rows: &[(u8, u64)]) -> Vec<(usize, Batch)> {
-        let mut cutter = Batcher::new(run, "a.ndjson", "/a.ndjson");
+        let mut cutter = Batcher::new(run, "a.ndjson", Path::new("/a.ndjson"));
         let mut batches = Vec::new();
         for (line, (symbol, due)) in (1..).zip(rows) {
             let feed = feed(&format!("S{symbol}/USD"), 0);
@@ -159,7 +160,7 @@ mod tests {
         assert_eq!(due, [100, 150]);
         let many = run(100, 64);
         assert_ne!(many.lane("S0/USD"), many.lane("S1/USD"));
-        let mut batcher = Batcher::new(&many, "a", "a");
+        let mut batcher = Batcher::new(&many, "a", Path::new("a"));
         assert!(batcher.push(1, feed("S0/USD", 0), Duration::ZERO).is_empty());
         let complete = batcher.push(2, feed("S1/USD", 0), Duration::from_millis(101));
         assert_eq!(complete.len(), 1, "the other lane's batch does not wait for its own next tick");
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn a_batch_ends_before_its_body_is_too_large() {
         let run = run(100, 1);
-        let mut batcher = Batcher::new(&run, "a", "a");
+        let mut batcher = Batcher::new(&run, "a", Path::new("a"));
         let sizes: Vec<usize> = (1..=64)
             .flat_map(|line| batcher.push(line, feed("A/B", 60_000), Duration::ZERO))
             .map(|(_lane, batch)| serde_json::to_vec(&batch.feeds).unwrap().len())

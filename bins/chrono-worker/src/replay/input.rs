@@ -90,9 +90,9 @@ impl Input {
     }
 
     /// Gives what names the file in idempotency keys: its path from the root, however it was spelled.
-    pub(super) fn identity(&self) -> String {
+    pub(super) fn identity(&self) -> PathBuf {
         let path = if self.is_stdin() { None } else { fs::canonicalize(&self.path).ok() };
-        path.as_deref().unwrap_or(&self.path).display().to_string()
+        path.unwrap_or_else(|| self.path.clone())
     }
 
     /// Names a line.

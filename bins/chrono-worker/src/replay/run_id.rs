@@ -1,6 +1,7 @@
 //! A run's name, which holds all that its batches depend on.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
@@ -51,8 +52,9 @@ impl Run {
 }
 
 /// Names a file by its path: 16 hexadecimal digits.
-pub(crate) fn file_tag(path: &str) -> String {
-    let head = Sha256::digest(path).iter().take(8).fold(0, |tag, &byte| tag << 8 | u64::from(byte));
+pub(crate) fn file_tag(path: &Path) -> String {
+    let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    let head = digest.iter().take(8).fold(0, |tag, &byte| tag << 8 | u64::from(byte));
     format!("{head:016x}")
 }
 
@@ -91,9 +93,9 @@ mod tests {
     #[test]
     fn keys_name_run_file_and_line() {
         let run: Run = "00c0ffee00c0ffee_100_4_10_-5".parse().unwrap();
-        let tag = file_tag("ticks/a.ndjson.gz");
+        let tag = file_tag(Path::new("ticks/a.ndjson.gz"));
         assert_eq!(run.key(&tag, 7), format!("00c0ffee00c0ffee_100_4_10_-5.{tag}.7"));
-        assert_ne!(tag, file_tag("ticks/b.ndjson.gz"));
+        assert_ne!(tag, file_tag(Path::new("ticks/b.ndjson.gz")));
         assert_eq!(tag.len(), 16);
     }
 

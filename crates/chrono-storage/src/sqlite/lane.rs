@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, after, select};
+use crossbeam_channel::{Receiver, Sender, TrySendError, after, select, select_biased};
 use tokio::sync::oneshot;
 
 use super::connection::{Reader, Writer};
@@ -13,6 +13,10 @@ use super::open::StoreFile;
 /// Places of a queue that only cycles take: one call of theirs waits at a time, those before it were given up. Too few, and
 /// a cycle stands still while others fill the queue.
 const RESERVED: usize = 4;
+
+/// Calls that may wait to be the next ones. Too few, and a probe beside others is refused though all is well; too many, and
+/// they hold up those that have waited.
+const FIRST: usize = 8;
 
 /// How long the writer waits at the end for those that read: a stop as a whole has four seconds for it.
 const READERS_END: Duration = Duration::from_secs(3);
@@ -29,18 +33,40 @@ pub(super) enum Next {
 /// Work on a connection, or on the failure to open one; it answers its caller itself.
 pub(super) type Job<C> = Box<dyn FnOnce(Result<&mut C, Fault>) -> Next + Send>;
 
+/// The lanes' end of a queue.
+#[derive(Debug)]
+pub(super) struct Jobs<C> {
+    first: Receiver<Job<C>>,
+    others: Receiver<Job<C>>,
+}
+
 /// The callers' end of a lane; once closed it takes no more jobs.
 #[derive(Debug)]
 pub(super) struct Calls<C> {
-    jobs: Mutex<Option<Sender<Job<C>>>>,
+    senders: Mutex<Option<Senders<C>>>,
     /// Jobs that may wait before a call is refused; there is room for [`RESERVED`] more.
     waiting_max: usize,
+}
+
+#[derive(Debug)]
+struct Senders<C> {
+    first: Sender<Job<C>>,
+    others: Sender<Job<C>>,
+}
+
+/// Where in a queue a job waits.
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    /// Before all others.
+    First,
+    /// Behind fewer than so many.
+    Behind(usize),
 }
 
 /// The thread that writes: [`WriterLane::run`] is its whole body.
 #[derive(Debug)]
 pub struct WriterLane {
-    pub(super) jobs: Receiver<Job<Writer>>,
+    pub(super) jobs: Jobs<Writer>,
     pub(super) file: Arc<StoreFile>,
     /// Hears of each reader's end.
     pub(super) readers: Receiver<()>,
@@ -49,7 +75,7 @@ pub struct WriterLane {
 /// A thread that reads: [`ReaderLane::run`] is its whole body.
 #[derive(Debug)]
 pub struct ReaderLane {
-    pub(super) jobs: Receiver<Job<Reader>>,
+    pub(super) jobs: Jobs<Reader>,
     pub(super) file: Arc<StoreFile>,
     /// Tells the writer of its end.
     pub(super) ended: Sender<()>,
@@ -103,9 +129,28 @@ impl ReaderLane {
 }
 
 /// Makes a queue that holds `waiting_max` jobs, and some of cycles beside.
-pub(super) fn queue<C>(waiting_max: usize) -> (Calls<C>, Receiver<Job<C>>) {
-    let (sender, receiver) = crossbeam_channel::bounded(waiting_max.saturating_add(RESERVED));
-    (Calls { jobs: Mutex::new(Some(sender)), waiting_max }, receiver)
+pub(super) fn queue<C>(waiting_max: usize) -> (Calls<C>, Jobs<C>) {
+    let (first, first_jobs) = crossbeam_channel::bounded(FIRST);
+    let (others, other_jobs) = crossbeam_channel::bounded(waiting_max.saturating_add(RESERVED));
+    let senders = Mutex::new(Some(Senders { first, others }));
+    (Calls { senders, waiting_max }, Jobs { first: first_jobs, others: other_jobs })
+}
+
+impl<C> Clone for Jobs<C> {
+    fn clone(&self) -> Self {
+        Self { first: self.first.clone(), others: self.others.clone() }
+    }
+}
+
+impl<C> Jobs<C> {
+    /// Waits for the next job; none once the queue is closed and empty.
+    fn next(&self) -> Option<Job<C>> {
+        let job = select_biased! {
+            recv(self.first) -> job => job.or_else(|_closed| self.others.recv()),
+            recv(self.others) -> job => job.or_else(|_closed| self.first.recv()),
+        };
+        job.ok()
+    }
 }
 
 impl<C: 'static> Calls<C> {
@@ -118,7 +163,7 @@ impl<C: 'static> Calls<C> {
         &self,
         work: impl FnOnce(&mut C) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        self.call_among(self.waiting_max, work).await
+        self.call_at(Turn::Behind(self.waiting_max), work).await
     }
 
     /// As [`Calls::call`], for cycles, which find room when others have filled the queue.
@@ -126,12 +171,20 @@ impl<C: 'static> Calls<C> {
         &self,
         work: impl FnOnce(&mut C) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        self.call_among(usize::MAX, work).await
+        self.call_at(Turn::Behind(usize::MAX), work).await
     }
 
-    async fn call_among<T: Send + 'static>(
+    /// As [`Calls::call`], before all that wait: for what asks whether they are served.
+    pub(super) async fn call_first<T: Send + 'static>(
         &self,
-        waiting_max: usize,
+        work: impl FnOnce(&mut C) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.call_at(Turn::First, work).await
+    }
+
+    async fn call_at<T: Send + 'static>(
+        &self,
+        turn: Turn,
         work: impl FnOnce(&mut C) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let (reply, answer) = oneshot::channel();
@@ -145,44 +198,46 @@ impl<C: 'static> Calls<C> {
             drop(reply.send(outcome));
             next
         });
-        self.send(job, waiting_max)?;
+        self.send(job, turn)?;
         answer.await.unwrap_or(Err(Fault::Lost))
     }
 
     /// Takes no more calls; those that wait are still served.
     pub(super) fn close(&self) {
-        *self.jobs() = None;
+        *self.senders() = None;
     }
 
     /// Tells whether it takes no more calls.
     pub(super) fn is_closed(&self) -> bool {
-        self.jobs().is_none()
+        self.senders().is_none()
     }
 
-    fn send(&self, job: Job<C>, waiting_max: usize) -> Result<(), Fault> {
+    fn send(&self, job: Job<C>, turn: Turn) -> Result<(), Fault> {
         // Held meanwhile: two that count together would take a place that is not theirs.
-        let jobs = self.jobs();
-        let sender = jobs.as_ref().ok_or(Fault::Closed)?;
-        if sender.len() >= waiting_max {
-            return Err(Fault::Full);
-        }
+        let senders = self.senders();
+        let senders = senders.as_ref().ok_or(Fault::Closed)?;
+        let sender = match turn {
+            Turn::First => &senders.first,
+            Turn::Behind(waiting_max) if senders.others.len() < waiting_max => &senders.others,
+            Turn::Behind(_) => return Err(Fault::Full),
+        };
         sender.try_send(job).map_err(|refused| match refused {
             TrySendError::Full(_) => Fault::Full,
             TrySendError::Disconnected(_) => Fault::Closed,
         })
     }
 
-    fn jobs(&self) -> MutexGuard<'_, Option<Sender<Job<C>>>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn senders(&self) -> MutexGuard<'_, Option<Senders<C>>> {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Runs jobs until every sender is gone; opens a connection for the first one and after each failure.
 ///
 /// After each job, when its caller has its answer, the connection may `rest`.
-fn serve<C>(jobs: &Receiver<Job<C>>, open: impl Fn() -> Result<C, Fault>, rest: impl Fn(&mut C)) {
+fn serve<C>(jobs: &Jobs<C>, open: impl Fn() -> Result<C, Fault>, rest: impl Fn(&mut C)) {
     let mut held = None;
-    for job in jobs {
+    while let Some(job) = jobs.next() {
         let connection = match held.take() {
             Some(connection) => Ok(connection),
             None => open(),
@@ -207,7 +262,7 @@ mod tests {
     use super::*;
 
     /// Serves until closed, again after each panic, and counts the connections.
-    fn supervise(jobs: &Receiver<Job<u32>>, opened: &AtomicU32) {
+    fn supervise(jobs: &Jobs<u32>, opened: &AtomicU32) {
         let open = || Ok(opened.fetch_add(1, Ordering::SeqCst));
         while catch_unwind(AssertUnwindSafe(|| serve(jobs, open, |_| ()))).is_err() {}
     }
@@ -259,6 +314,34 @@ mod tests {
         calls.close();
         serve(&jobs, || Ok(7), |_| ());
         assert!(matches!((of_cycle.await, waiting.await, another.await), (Ok(7), Ok(7), Ok(7))));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_asks_whether_others_are_served_comes_before_them_however_many_wait() {
+        let (calls, jobs) = queue::<u32>(2);
+        let count = |nth: &mut u32| {
+            *nth += 1;
+            Ok(*nth)
+        };
+        let mut one = std::pin::pin!(calls.call(count));
+        let mut two = std::pin::pin!(calls.call(count));
+        assert!(poll(one.as_mut()).is_pending() && poll(two.as_mut()).is_pending());
+        assert!(matches!(calls.call(count).await, Err(Fault::Full)));
+        let mut first = Vec::new();
+        for _ in 0..FIRST {
+            first.push(Box::pin(calls.call_first(count)));
+        }
+        assert!(first.iter_mut().all(|first| poll(first.as_mut()).is_pending()));
+        assert!(matches!(calls.call_first(count).await, Err(Fault::Full)));
+        calls.close();
+        assert!(matches!(calls.call_first(count).await, Err(Fault::Closed)));
+        serve(&jobs, || Ok(0), |_| ());
+        let mut turn = 0;
+        for first in first {
+            turn += 1;
+            assert_eq!(first.await.unwrap(), turn);
+        }
+        assert_eq!((one.await.unwrap(), two.await.unwrap()), (turn + 1, turn + 2));
     }
 
     #[tokio::test]

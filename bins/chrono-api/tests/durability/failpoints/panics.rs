@@ -21,6 +21,8 @@ const TICKS: usize = 6;
 const RESTARTED: Duration = Duration::from_secs(5);
 /// How long readiness names a task that was restarted.
 const SETTLED: Duration = Duration::from_secs(20);
+/// How long a stop takes at most.
+const STOPPED: Duration = Duration::from_secs(25);
 const STEP: Duration = Duration::from_millis(20);
 
 fn start(place: &str) -> Service {
@@ -95,7 +97,10 @@ fn assert_told(service: &Service, task: &str) {
 
 #[test]
 fn a_panic_in_a_handler_fails_one_request() {
-    let service = start("handler");
+    let place = format!("handler:{PANICS_AT}");
+    // Of the log only what tests need: a panic is told in any case.
+    let settings = [("CHRONO_PANIC", place.as_str()), ("LOG_LEVEL", "chrono_api::serve=info")];
+    let mut service = Service::start_with(&settings);
     let answers: Vec<u16> =
         (1..=BATCHES).map(|number| post(service.url(), number).status).collect();
     assert_eq!(answers, [200, 200, 500, 200, 200, 200]);
@@ -104,7 +109,10 @@ fn a_panic_in_a_handler_fails_one_request() {
     let metrics = service.ask("GET", "/metrics", &[], "").body;
     assert!(metrics.contains("task_panics_total{task=\"request\"} 1"), "{metrics}");
     assert_eq!(service.ask("GET", "/health/ready", &[], "").status, 200);
-    assert!(service.gateway.stop().unwrap().success());
+    service.gateway.terminate().unwrap();
+    assert!(service.gateway.wait(STOPPED).unwrap().success());
+    let errors = service.gateway.errors();
+    assert!(errors.iter().any(|line| line.contains("panicked")), "{errors:?}");
 }
 
 #[test]
