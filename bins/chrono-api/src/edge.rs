@@ -152,8 +152,9 @@ impl<A: Send + Sync + 'static> Answer for Edge<A> {
             origin: request.headers().get(ORIGIN).cloned(),
         };
         let (endpoint, found, params) = self.router.find(&asked.method, request.uri().path());
-        let mut visit = Visit::begin(&self.clock, &asked.id, &request, &endpoint.timings);
-        let share = self.answers.of(peer.address.ip());
+        let ip = peer.address.ip();
+        let mut visit = Visit::begin(&self.clock, &asked.id, &request, ip, &endpoint.timings);
+        let share = self.answers.of(ip);
         let call = Call::new(request, peer, asked.id.clone(), params, self.body, share.clone());
         let mut passage = Passage::default();
         let outcome = AssertUnwindSafe(self.respond(found, call, &mut passage)).catch_unwind();

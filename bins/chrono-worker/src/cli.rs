@@ -14,7 +14,9 @@ use chrono_domain::{Clock, SystemClock};
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::{replay, sim};
 use args::{Arguments, Command, Gateway, ReplayArguments, SimArguments};
@@ -38,11 +40,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, out: &mut impl Write)
         }
     };
     let level = if arguments.verbose { LevelFilter::DEBUG } else { LevelFilter::INFO };
+    // Of libraries nobody asked for more.
+    let levels = Targets::new().with_default(LevelFilter::INFO).with_target("chrono", level);
     let colours = io::stderr().is_terminal();
     let logs = tracing_subscriber::fmt()
-        .with_max_level(level)
+        .with_max_level(LevelFilter::DEBUG)
         .with_writer(io::stderr)
         .with_ansi(colours)
+        .finish()
+        .with(levels)
         .try_init();
     if logs.is_err() {
         tracing::debug!("whoever called has logs of their own");

@@ -68,7 +68,7 @@ pub struct Client {
     pub(crate) key: SecretString,
     pub(crate) options: Options,
     /// Whether the last try to post found nobody.
-    pub(crate) out_of_reach: Arc<AtomicBool>,
+    pub(crate) in_outage: Arc<AtomicBool>,
     authorization: HeaderValue,
     pub(crate) trust: Arc<ClientConfig>,
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -127,8 +127,8 @@ impl Client {
             .pool_idle_timeout(options.idle_timeout)
             .pool_max_idle_per_host(options.idle_connections_max)
             .build(connector);
-        let out_of_reach = Arc::default();
-        Ok(Self { address, key, options, out_of_reach, authorization, trust, pool })
+        let in_outage = Arc::default();
+        Ok(Self { address, key, options, in_outage, authorization, trust, pool })
     }
 
     /// Asks for a path and reads a JSON answer.

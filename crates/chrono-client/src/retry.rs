@@ -103,17 +103,24 @@ impl Client {
 }
 
 impl Client {
-    /// Says once that the gateway is out of reach, and once that it is back, however many clones post to it.
+    /// Says once that the gateway is out of reach or stores nothing, and once that it is well again, however many clones
+    /// post to it.
     fn note_outage(&self, fault: Option<&ClientError>) {
-        let fault = fault.filter(|fault| matches!(fault, ClientError::Transport(_)));
-        if self.out_of_reach.swap(fault.is_some(), Ordering::Relaxed) == fault.is_some() {
+        // A limit that is met is no outage: it says when to come again, and the batch is stored then.
+        let fault = fault.filter(|fault| !matches!(fault, ClientError::Limited { .. }));
+        if self.in_outage.swap(fault.is_some(), Ordering::Relaxed) == fault.is_some() {
             return;
         }
         let Ok(url) = self.address.http("") else { return };
-        if let Some(error) = fault.and_then(Error::source) {
-            tracing::warn!(error, "cannot reach {url}, retrying");
-        } else {
-            tracing::info!("reached {url} again");
+        match fault {
+            None => tracing::info!("{url} is well again"),
+            Some(ClientError::Transport(error)) => {
+                tracing::warn!(
+                    error = error.as_ref() as &dyn Error,
+                    "cannot reach {url}, retrying"
+                );
+            }
+            Some(fault) => tracing::warn!(%fault, "{url} does not store what is sent, retrying"),
         }
     }
 }

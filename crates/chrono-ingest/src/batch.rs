@@ -7,7 +7,7 @@ use chrono_domain::{Tick, Timestamp, WorkerId};
 use chrono_storage::IdempotencyKey;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::error::{BatchFault, FeedFault};
+use crate::error::{BatchFault, FeedFault, ONCE};
 use crate::feed::{FeedSeed, RawFeed};
 use crate::fingerprint::Fingerprint;
 use crate::metadata::Canonical;
@@ -87,7 +87,7 @@ struct Envelope<'a> {
 impl Envelope<'_> {
     fn judge(self) -> Result<ParsedBatch, BatchFault> {
         if let Some(field) = self.twice {
-            return Err(BatchFault::new(field, Some("the field twice"), "each field once"));
+            return Err(BatchFault::new(field, Some("the field twice"), ONCE));
         }
         let worker = text("worker_id", self.worker_id)?;
         let worker = WorkerId::try_new(worker)

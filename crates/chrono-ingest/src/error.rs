@@ -8,6 +8,8 @@ use simd_json::ErrorType;
 
 /// Most characters of a refused value that an error repeats.
 const RECEIVED_CHARS_MAX: usize = 128;
+/// What is said of a field that came twice.
+pub(crate) const ONCE: &str = "each field once";
 
 /// Why one feed of a batch was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +30,7 @@ impl FeedFault {
     pub(crate) fn new(index: usize, field: &str, received: Option<&str>, expected: &str) -> Self {
         let received = received.map(cut);
         let message = match received.as_deref() {
-            Some(received) if field == "symbol" => {
+            Some(received) if field == "symbol" && expected != ONCE => {
                 format!("Invalid symbol format: {received}. Expected format: BASE/QUOTE")
             }
             Some(received) => format!("Invalid {field}: {received}. Expected {expected}"),

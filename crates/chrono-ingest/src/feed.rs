@@ -5,7 +5,7 @@ use std::fmt;
 use chrono_domain::{Price, Source, Symbol, Tick, Timestamp, Volume};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::error::FeedFault;
+use crate::error::{FeedFault, ONCE};
 use crate::fingerprint::Sent;
 use crate::metadata::{Canonical, Found, FoundSeed};
 use crate::scalar::{Drain, Scalar, visit_scalars};
@@ -112,7 +112,7 @@ impl<'a> RawFeed<'a> {
             return Err(fault("feed", Some(&found.to_string()), "a JSON object"));
         }
         if let Some(field) = self.twice {
-            return Err(fault(field, Some("the field twice"), "each field once"));
+            return Err(fault(field, Some("the field twice"), ONCE));
         }
         let symbol = text(index, "symbol", self.symbol.as_ref())?;
         let symbol = Symbol::try_new(symbol).map_err(|broken| {

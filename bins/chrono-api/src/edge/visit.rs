@@ -1,5 +1,6 @@
 //! What is written down of every request: one line in the log, one value in the histogram.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub(super) struct Visit<'e> {
     timings: &'e Timings,
     method: &'static str,
     trace_id: Option<String>,
+    peer: IpAddr,
     started: Duration,
     ended: bool,
 }
@@ -29,15 +31,17 @@ impl<'e> Visit<'e> {
         clock: &'e Arc<dyn Clock>,
         id: &RequestId,
         request: &Request<B>,
+        peer: IpAddr,
         timings: &'e Timings,
     ) -> Self {
         let method = method_label(request.method());
         let trace_id = trace_id(request.headers()).map(str::to_owned);
         let (id, started) = (id.clone(), clock.uptime());
-        Self { clock, id, timings, method, trace_id, started, ended: false }
+        Self { clock, id, timings, method, trace_id, peer, started, ended: false }
     }
 
-    /// Writes the request down. Neither path nor query are logged: they may hold keys.
+    /// Writes the request down. Neither path nor query are logged: they may hold keys. Who has a key is known by that;
+    /// of others the address tells whom to turn away.
     pub(super) fn end(&mut self, reply: &Reply, key_id: Option<KeyId>) {
         self.ended = true;
         let took = self.took();
@@ -47,8 +51,9 @@ impl<'e> Visit<'e> {
             method = self.method,
             route = self.timings.pattern(),
             status = reply.status().as_u16(),
-            ms = took.as_secs_f64() * 1_000.0,
+            ms = millis(took),
             bytes = reply.body().bytes(),
+            peer = key_id.is_none().then(|| tracing::field::display(self.peer)),
             key = key_id.map(tracing::field::display),
             trace_id = self.trace_id,
             "request"
@@ -69,12 +74,19 @@ impl Drop for Visit<'_> {
                 request_id = self.id.as_str(),
                 method = self.method,
                 route,
-                ms = self.took().as_secs_f64() * 1_000.0,
+                ms = millis(self.took()),
+                peer = tracing::field::display(self.peer),
                 trace_id = self.trace_id,
                 "request abandoned"
             );
         }
     }
+}
+
+/// Gives milliseconds to the microsecond; more digits would be noise.
+#[expect(clippy::cast_precision_loss, reason = "exact for 285 years, and for people")]
+fn millis(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1_000.0
 }
 
 /// Finds the trace id in a `traceparent` of version 00, as <https://www.w3.org/TR/trace-context/> writes it.

@@ -202,9 +202,11 @@ fn depth(value: &serde_json::Value) -> usize {
 }
 
 fn all_refused(errors: Vec<ItemFault>) -> ApiError {
-    let details = errors.first().and_then(|item| item.details.clone());
-    let error =
-        ApiError::new(ErrorCode::Validation, "Every delegation was refused").with_items(errors);
+    let (message, details) = match errors.first() {
+        Some(first) => (first.message.clone(), first.details.clone()),
+        None => ("Every delegation was refused".to_owned(), None),
+    };
+    let error = ApiError::new(ErrorCode::Validation, message).with_items(errors);
     match details {
         Some(details) => error.with_details(details),
         None => error,

@@ -351,6 +351,10 @@ fn delegations_are_stored_once_and_never_changed() {
     ] {
         service.post(path, &[], &bad).error(400, "VALIDATION_ERROR");
     }
+    let refused =
+        service.post(path, &[], &json!({"delegations": [row("8", "2025-10-09T12:00:00Z")]}));
+    let error = refused.error(400, "VALIDATION_ERROR");
+    assert_eq!(error["message"], error["errors"][0]["message"], "{error}");
     service
         .get("/delegations?from=2025-10-09T12:00:01Z&to=2025-10-09T12:00:00Z")
         .error(400, "VALIDATION_ERROR");

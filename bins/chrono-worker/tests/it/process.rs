@@ -46,8 +46,23 @@ async fn an_outage_is_said_once_and_its_end_once_and_without_colours() {
     said.extend(log);
     assert!(child.wait().unwrap().success(), "{said:?}");
     let count = |words: &str| said.iter().filter(|line| line.contains(words)).count();
-    assert_eq!((count("cannot reach"), count(&format!("reached http://{address}/ again"))), (1, 1));
+    assert_eq!((count("cannot reach"), count(&format!("http://{address}/ is well again"))), (1, 1));
     assert!(said.iter().all(|line| !line.contains('\u{1b}')), "{said:?}");
+    assert_eq!(gateway.feeds().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_stores_nothing_is_said_once_with_its_words() {
+    let address = unused();
+    let refuses = |request| if request <= 3 { Fault::Overloaded } else { Fault::None };
+    let gateway = Gateway::start_at(address, refuses).await;
+    let (_dir, child) = replay(address, "keys.txt");
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let outage = format!("http://{address}/ does not store what is sent, retrying");
+    assert_eq!((said.matches(&outage).count(), said.matches("is well again").count()), (1, 1));
+    assert!(said.contains("OVERLOADED"), "{said}");
     assert_eq!(gateway.feeds().len(), 1);
 }
 
