@@ -240,3 +240,16 @@ fn key(at: i64) -> Result<OrderKey, Fault> {
     }
     Ok(OrderKey { timestamp: Timestamp::from_micros(at)?, arrival: Arrival(0) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_moment_has_a_first_place_and_the_end_of_time_lies_behind_all_of_its_places() {
+        let (last, at) = (Timestamp::MAX.micros(), Timestamp::MAX);
+        assert_eq!(key(last).unwrap(), OrderKey { timestamp: at, arrival: Arrival(0) });
+        let end = OrderKey { timestamp: at, arrival: Arrival(u64::MAX) };
+        assert_eq!((key(last + 1).unwrap(), key(i64::MAX).unwrap()), (end, end));
+    }
+}

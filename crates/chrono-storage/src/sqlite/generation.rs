@@ -171,3 +171,14 @@ fn held(tick: LoggedTick, worker_id: u32, ingested_at: Timestamp) -> Held {
         metadata: tick.metadata,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_one_begins_and_ends_with_the_commit_that_it_goes_on_from() {
+        let empty = Generation::after(7, 9);
+        assert_eq!((empty.base, empty.last, empty.next_arrival, empty.ticks), (7, 7, 9, 0));
+    }
+}
