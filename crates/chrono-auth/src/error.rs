@@ -40,7 +40,7 @@ pub enum KeyError {
     #[error("the key store failed")]
     Store(#[from] StoreError),
     /// No live key has this id.
-    #[error("no live key has this id")]
+    #[error("no live key has this id; `keys list` shows those there are")]
     NotFound,
     /// The client holds two live keys of this role already: one must be revoked first.
     #[error("the client already has two live keys of this role")]

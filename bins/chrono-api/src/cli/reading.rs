@@ -71,8 +71,12 @@ pub(super) fn export_command() -> Command {
         .arg(flag("to", "TIME", "Last moment, inclusive: RFC 3339 or epoch").value_parser(time))
         .arg(format.default_value("ndjson"))
         .arg(
-            flag("output", "FILE", "Write this file, which appears once it is whole")
-                .value_parser(value_parser!(PathBuf)),
+            flag(
+                "output",
+                "FILE",
+                "Write this file, which appears once it is whole; without it standard output",
+            )
+            .value_parser(value_parser!(PathBuf)),
         )
         .arg(
             Arg::new("metadata")

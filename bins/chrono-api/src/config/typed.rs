@@ -155,7 +155,7 @@ impl Reader<'_> {
         for (name, what) in [("DATABASE_URL", "PostgreSQL"), ("REDIS_URL", "Redis")] {
             if self.text(name).is_some() {
                 let expected = format!(
-                    "it unset: {what} is not built yet, this version runs on its embedded store"
+                    "no value: {what} is not built yet, this version runs on its embedded store"
                 );
                 self.fault(name, None, &expected);
             }
