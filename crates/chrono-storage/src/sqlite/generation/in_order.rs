@@ -228,5 +228,10 @@ mod tests {
         }
         assert_eq!((ticks.row.len(), ticks.late.len()), (1_000, 900));
         assert!(ticks.range((Bound::Unbounded, Bound::Unbounded)).map(|(key, ())| key).is_sorted());
+        let late = key(450, 1);
+        let one = |bound| ticks.range((bound, Bound::Included(late))).map(|(key, ())| *key).next();
+        assert_eq!((one(Bound::Included(late)), one(Bound::Excluded(late))), (Some(late), None));
+        let least = (ticks.row.len() + 2 * ticks.late.len()) * size_of::<OrderKey>();
+        assert!(ticks.bytes() >= least, "{} bytes", ticks.bytes());
     }
 }
