@@ -54,11 +54,13 @@ pub(super) fn page(reader: &Reader, range: &TickRange) -> Result<Vec<StoredTick>
         |view| {
             let rows = read(&view.pages, view.parts, &wanted)?;
             let mut names = NamesById::of(SOURCE_NAME);
-            let ticks = rows.into_iter().map(|(row, metadata)| {
+            // Collecting results would make room step by step, twice what is needed in the end.
+            let mut ticks = Vec::with_capacity(rows.len());
+            for (row, metadata) in rows {
                 let source = names.find(view.pages.connection, row.source_id)?;
-                tick(range.symbol, source, row, metadata)
-            });
-            ticks.collect()
+                ticks.push(tick(range.symbol, source, row, metadata)?);
+            }
+            Ok(ticks)
         },
     )
 }
@@ -137,10 +139,13 @@ pub(super) fn read(
     for part in parts {
         rows.extend(part);
     }
-    // Two or three runs that are in order already; often one.
-    match wanted.order {
-        Order::OldestFirst => rows.sort_by_key(|(row, _)| row.key),
-        Order::NewestFirst => rows.sort_by_key(|(row, _)| std::cmp::Reverse(row.key)),
+    // Two or three runs that are in order already; often one, and then sorting need not make room to merge them in.
+    let order = |(a, _): &Whole, (b, _): &Whole| match wanted.order {
+        Order::OldestFirst => a.key.cmp(&b.key),
+        Order::NewestFirst => b.key.cmp(&a.key),
+    };
+    if !rows.is_sorted_by(|a, b| order(a, b).is_le()) {
+        rows.sort_by(order);
     }
     rows.truncate(wanted.limit);
     Ok(rows)
