@@ -49,11 +49,16 @@ impl Fingerprint {
     }
 }
 
-/// Texts, each behind its length, so that no two sequences of them read alike.
-#[derive(Default)]
+/// Texts, each behind its length, so that no two sequences of them read alike; room for a usual tick is made at once.
 struct Parts {
     bytes: Vec<u8>,
     shown: String,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self { bytes: Vec::with_capacity(256), shown: String::with_capacity(32) }
+    }
 }
 
 impl Parts {

@@ -1,9 +1,9 @@
 //! Appending: all batches of a call in one commit, each whole or not at all.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono_domain::{Arrival, WorkerId};
+use foldhash::{HashMap, HashMapExt};
 use rusqlite::{Connection, params};
 
 use super::codec::whole;
