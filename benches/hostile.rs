@@ -57,11 +57,16 @@ fn main() -> anyhow::Result<()> {
             Spread::median(&rounds.iter().map(|latencies| latencies[kind]).collect::<Vec<_>>())
         };
         let (alone, beside) = (of(&alone), of(&beside));
-        Figure::new(SUBJECT, format!("P99 of {who} beside 2,000 hostile sockets"), beside.p99, "ms")
-            .limit(alone.p99)
-            .budget(Budget::RatioAtMost(1.5))
-            .note(format!("500 requests/s of each kind; {beside}; limit: without them, {alone}"))
-            .print()?;
+        Figure::new(
+            SUBJECT,
+            format!("P99 of {who} beside 2,000 hostile sockets"),
+            beside.p99,
+            "ms",
+        )
+        .limit(alone.p99)
+        .budget(Budget::RatioAtMost(1.5))
+        .note(format!("500 requests/s of each kind; {beside}; limit: without them, {alone}"))
+        .print()?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::ensure;
 
 use self::run::{End, Run};
 #[cfg(feature = "failpoints")]
-use self::run::{LOSSES, images};
+use self::run::{LOSSES, images_of_a_control};
 use crate::kills::rounds;
 
 mod events;
@@ -54,7 +54,7 @@ async fn failpoints_a_carrying_over_that_does_not_sync_is_found_out() -> anyhow:
     let wrong = [("STORE_CYCLE_TICKS", "50"), ("CHRONO_SYNCHRONOUS", "OFF")];
     run.go(&wrong, &[], End::Stop).await?;
     for loss in LOSSES {
-        let verdict = run.cut(loss, images()?)?;
+        let verdict = run.cut(loss, images_of_a_control()?)?;
         eprintln!("control, {loss:?} lost: {verdict:?}");
         ensure!(verdict.lost > 0 || !verdict.wrong.is_empty(), "{loss:?} lost, and not seen");
     }
@@ -81,7 +81,7 @@ async fn is_found_out(wrong: (&str, &str)) -> anyhow::Result<()> {
     let mut run = Run::new()?;
     run.go(&[wrong], &[], End::Stop).await?;
     for loss in LOSSES {
-        let verdict = run.cut(loss, images()?.div_ceil(2))?;
+        let verdict = run.cut(loss, images_of_a_control()?.div_ceil(2))?;
         eprintln!("control, {loss:?} lost: {verdict:?}");
         ensure!(verdict.lost > 0, "{loss:?} lost, and the loss is not seen");
     }

@@ -36,6 +36,9 @@ const BATCHES_AFTER_ROWS: usize = 5;
 const DATABASE: &str = "chrono.db";
 /// Rounds for each image of a kind of loss: 33 images, unless other rounds are asked for.
 const ROUNDS_PER_IMAGE: u64 = 3;
+/// Most images of a control: it has to be found out once, and a file that was torn takes long to judge.
+#[cfg(feature = "failpoints")]
+const CONTROL_IMAGES_MAX: u64 = 33;
 /// The ways to lose what was not synced.
 pub(super) const LOSSES: [Loss; 3] = [Loss::All, Loss::Some, Loss::Torn];
 /// How a gateway ends whose disk failed to sync (`EX_IOERR`), and how long that may take.
@@ -46,8 +49,14 @@ const TRACED: &str = "trace=read,recvfrom,write,writev,pwrite64,pwritev,pwritev2
     fsync,fdatasync,sync_file_range,fallocate,ftruncate,truncate,unlink,unlinkat,rename,renameat,renameat2";
 
 /// Gives the number of images for each kind of loss.
-pub(super) fn images() -> anyhow::Result<u64> {
+fn images() -> anyhow::Result<u64> {
     Ok(rounds()?.div_ceil(ROUNDS_PER_IMAGE))
+}
+
+/// Gives the number of images of a control for each kind of loss.
+#[cfg(feature = "failpoints")]
+pub(super) fn images_of_a_control() -> anyhow::Result<u64> {
+    Ok(images()?.min(CONTROL_IMAGES_MAX))
 }
 
 /// Gateways on one data directory, one after the other, all traced.
