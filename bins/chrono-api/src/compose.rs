@@ -203,14 +203,10 @@ impl Base {
         let (ingest, writer) = Writer::start(settings, store, book, bus, Arc::clone(&self.clock))
             .await
             .context("cannot read the newest prices")?;
-        let writer = Arc::new(writer);
-        self.supervisor.task("writer", Policy::Forever, move || {
-            let writer = Arc::clone(&writer);
-            async move {
-                writer.run().await;
-                // The last request is gone with its queue; the halt is near.
-                std::future::pending::<()>().await;
-            }
+        // The next commit is not to wait for its turn among the requests that the last one has answered.
+        let (runtime, halting) = (Handle::current(), self.supervisor.halting());
+        self.supervisor.thread("writer", move || {
+            runtime.block_on(halting.run_until_cancelled(writer.run()));
         });
         Ok(ingest)
     }

@@ -69,9 +69,13 @@ impl Talk {
     }
 
     fn auth(&mut self, key: Option<&str>) {
+        self.answer_key(key.map(Into::into).ok_or(Denied::Unauthorized));
+    }
+
+    fn answer_key(&mut self, key: Result<KeyId, Denied>) {
         let request = self.session.hear(r#"{"action":"auth","key":"secret","id":9}"#).unwrap();
         assert_eq!(request.key.expose(), "secret");
-        self.session.authenticate(&request, key.map(Into::into).ok_or(Denied::Unauthorized));
+        self.session.authenticate(&request, key);
     }
 
     /// Everything the client is told now.
@@ -420,6 +424,18 @@ fn a_second_key_takes_the_place_of_the_first() {
     assert_eq!(talk.session.closing(), None, "the old key holds the stream no longer");
     hub.close_key(&"new".into());
     assert_eq!(talk.session.closing(), Some(CloseReason::KeyGone));
+}
+
+#[test]
+fn a_key_without_requests_left_opens_no_stream_and_closes_none() {
+    let mut talk = Talk::new();
+    talk.answer_key(Err(Denied::RateLimited));
+    assert_eq!(talk.session.closing(), Some(CloseReason::TooManyRequests));
+    let mut talk = Talk::known();
+    talk.answer_key(Err(Denied::RateLimited));
+    assert_eq!(talk.session.closing(), None);
+    let told = talk.told();
+    assert_eq!((&told[0]["code"], &told[0]["id"]), (&json!("RATE_LIMIT_EXCEEDED"), &json!(9)));
 }
 
 #[test]
