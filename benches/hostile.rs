@@ -19,10 +19,6 @@ use chrono_testkit::{INTERNAL_KEY, PUBLIC_KEY};
 const SUBJECT: &str = "Hostile peers";
 /// Sockets that mean ill.
 const HOSTILE: usize = 2_000;
-/// Who the honest are. Those who ask do not wait for the disk.
-const WHO: [&str; 2] = ["those who ask", "those who post"];
-/// Latencies of each of them.
-type Latencies = [Spread; WHO.len()];
 /// Honest clients of each kind, and the pace of all of a kind.
 const HONEST: usize = 4;
 const PACE: Pace = Pace::PerSecond(500.0);
@@ -38,6 +34,9 @@ const PIPELINED: usize = 64;
 /// Arrays within each other, far more than are read.
 const DEPTH: usize = 10_000;
 
+/// Latencies of those who ask, who do not wait for the disk, and of those who post.
+type Latencies = (Spread, Spread);
+
 fn main() -> anyhow::Result<()> {
     let rounds = Rounds::from_arguments();
     rlimit::increase_nofile_limit(u64::MAX)?;
@@ -52,23 +51,20 @@ fn main() -> anyhow::Result<()> {
         alone.push(honest(&server, rounds)?);
         beside.push(beside_hostile(&server, &kinds, rounds)?);
     }
-    for (kind, who) in WHO.into_iter().enumerate() {
-        let of = |rounds: &[Latencies]| {
-            Spread::median(&rounds.iter().map(|latencies| latencies[kind]).collect::<Vec<_>>())
-        };
-        let (alone, beside) = (of(&alone), of(&beside));
-        Figure::new(
-            SUBJECT,
-            format!("P99 of {who} beside 2,000 hostile sockets"),
-            beside.p99,
-            "ms",
-        )
+    let (readers_alone, workers_alone): (Vec<_>, Vec<_>) = alone.into_iter().unzip();
+    let (readers_beside, workers_beside): (Vec<_>, Vec<_>) = beside.into_iter().unzip();
+    report("those who ask", &readers_alone, &readers_beside)?;
+    report("those who post", &workers_alone, &workers_beside)
+}
+
+fn report(who: &str, alone: &[Spread], beside: &[Spread]) -> anyhow::Result<()> {
+    let (alone, beside) = (Spread::median(alone), Spread::median(beside));
+    let name = format!("P99 of {who} beside 2,000 hostile sockets");
+    Figure::new(SUBJECT, name, beside.p99, "ms")
         .limit(alone.p99)
         .budget(Budget::RatioAtMost(1.5))
         .note(format!("500 requests/s of each kind; {beside}; limit: without them, {alone}"))
-        .print()?;
-    }
-    Ok(())
+        .print()
 }
 
 /// Lets honest clients ask and post for a while.
@@ -83,7 +79,8 @@ fn honest(server: &Server, rounds: Rounds) -> anyhow::Result<Latencies> {
     scope(|scope| {
         let readers = scope.spawn(|| latency(readers));
         let workers = latency(workers);
-        Ok([readers.join().map_err(|_panic| anyhow!("the readers' thread panicked"))??, workers?])
+        let readers = readers.join().map_err(|_panic| anyhow!("the readers' thread panicked"))?;
+        Ok((readers?, workers?))
     })
 }
 
