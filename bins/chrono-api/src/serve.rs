@@ -145,7 +145,7 @@ async fn stop(supervisor: &Supervisor) -> anyhow::Result<()> {
         unfinished = supervisor.shutdown(DRAIN) => {
             // Everything acknowledged is on the disk: what is left can only be work that nobody waits for.
             if !unfinished.is_empty() {
-                tracing::warn!(tasks = unfinished.join(", "), "did not end in time");
+                tracing::error!(tasks = unfinished.join(", "), "did not end in time");
             }
             tracing::info!("stopped");
             Ok(())

@@ -116,7 +116,7 @@ impl Supervisor {
 
     /// Runs blocking work on a thread of its own until it returns, anew when it panics.
     ///
-    /// A thread cannot be dropped: it must end when its queue closes.
+    /// A thread cannot be dropped: it must end when its queue closes or at the halt.
     pub fn thread<F>(&self, name: &'static str, run: F)
     where
         F: Fn() + Send + Sync + 'static,

@@ -125,7 +125,7 @@ impl Writer {
                 return;
             };
             let group = gather(first, jobs);
-            // The commit is polled first, so that the store works while this task publishes.
+            // The commit is polled first, so that the store works while this publishes.
             let (next, published) =
                 tokio::join!(biased; self.commit(group), self.publish_and_answer(done));
             if published {

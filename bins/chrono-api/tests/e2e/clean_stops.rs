@@ -57,6 +57,7 @@ fn stopped_amid_reads(signal: &str) {
         service.gateway.wait(STOP).unwrap()
     });
     assert!(status.success(), "{signal}: {status}");
+    assert_eq!(service.gateway.errors(), [""; 0], "{signal}");
     let names = fs::read_dir(service.data_dir()).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
     names.sort_unstable();

@@ -54,7 +54,7 @@ pub(super) fn page(reader: &Reader, range: &TickRange) -> Result<Vec<StoredTick>
         |view| {
             let rows = read(&view.pages, view.parts, &wanted)?;
             let mut names = NamesById::of(SOURCE_NAME);
-            // Collecting results would make room step by step, twice what is needed in the end.
+            // Collecting results would make room step by step, up to twice what is needed.
             let mut ticks = Vec::with_capacity(rows.len());
             for (row, metadata) in rows {
                 let source = names.find(view.pages.connection, row.source_id)?;
