@@ -87,8 +87,11 @@ fn honest(server: &Server, rounds: Rounds) -> anyhow::Result<Latencies> {
 /// Does so beside the hostile sockets.
 fn beside_hostile(server: &Server, kinds: &[String], rounds: Rounds) -> anyhow::Result<Latencies> {
     let stop = AtomicBool::new(false);
-    let crowd =
-        kinds.iter().cycle().take(HOSTILE).map(|kind| Hostile::open(server.address(), kind));
+    let crowd = kinds.iter().cycle().take(HOSTILE).map(|kind| {
+        // One after the other: all at once would be a load of their own, and time out at once, too.
+        sleep(STEP);
+        Hostile::open(server.address(), kind)
+    });
     let crowd = crowd.collect::<anyhow::Result<Vec<_>>>()?;
     scope(|scope| {
         let dawdling = scope.spawn(|| dawdle(crowd, &stop));
